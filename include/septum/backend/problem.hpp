@@ -1,0 +1,55 @@
+#pragma once
+#include <septum/core/shape.hpp>
+#include <septum/core/view.hpp>
+#include <septum/exec/backend.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <span>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// One layer at run time: everything a kernel needs to know to prepare itself. The same struct
+/// serves every kind of layer, so that a user's kernel is prepared like the built-in ones.
+struct layer_problem {
+  int batch = 1;
+  shape in{};
+  shape out{};
+  window geometry{};
+  bool relu = false;            ///< the output passes through relu
+  bool training = false;        ///< forward_train and backward will be called
+  bool input_gradient = true;   ///< backward has to compute dx (false for the first layer)
+  double dropout_rate = 0.0;    ///< dropout only
+};
+
+// The contract of kernel<B, Kind, T>. Maps are contiguous view<T, 4> with axes batch, row, column,
+// channel. `parameters` is the layer's slice of the flat blob (nn/layers.hpp says its order).
+//
+//   struct plan;     what depends on the problem alone: primitives, sizes; shared by an ensemble
+//   struct packed;   one parameter set in the kernel's own order
+//   static plan   prepare(context<B>&, layer_problem const&);
+//   static packed pack(context<B>&, plan const&, std::span<T const> parameters);
+//   static void   forward(context<B>&, plan const&, packed const&, view<T const, 4> x,
+//                         view<T, 4> y);            inference: running statistics, no dropout
+//
+// A kernel that trains adds
+//
+//   struct saved;    what forward_train leaves for backward
+//   static saved  make_saved(context<B>&, plan const&);
+//   static void   forward_train(context<B>&, plan const&, packed const&, saved&,
+//                               view<T const, 4> x, view<T, 4> y, counter_rng step);
+//   static void   backward(context<B>&, plan const&, packed const&, saved const&,
+//                          view<T const, 4> x, view<T const, 4> y, view<T, 4> dy, view<T, 4> dx,
+//                          std::span<T> dparameters);
+//
+// backward may overwrite dy; dx has no data (nullptr) when problem.input_gradient is false; dx and
+// dy never overlap. dparameters is overwritten: the gradient in the trainable part, and the batch's
+// own statistics in the rest (batch_norm: mean and deviation), which the optimizer averages.
+// Neither forward nor backward allocates after the first call, and both give the same bytes for
+// any thread count unless a vendor library's sums say otherwise (docs/backends.md).
+
+/// True where kernel<B, Kind, T> can train.
+template <class B, class Kind, class T>
+concept Trains = Implements<B, Kind, T> && requires { typename kernel<B, Kind, T>::saved; };
+
+}  // namespace septum::inline SEPTUM_ABI
