@@ -16,10 +16,10 @@ struct layer_problem {
   shape in{};
   shape out{};
   window geometry{};
-  bool relu = false;            ///< the output passes through relu
-  bool training = false;        ///< forward_train and backward will be called
-  bool input_gradient = true;   ///< backward has to compute dx (false for the first layer)
-  double dropout_rate = 0.0;    ///< dropout only
+  bool relu = false;           ///< the output passes through relu
+  bool training = false;       ///< forward_train and backward will be called
+  bool input_gradient = true;  ///< backward has to compute dx (false for the first layer)
+  double dropout_rate = 0.0;   ///< dropout only
 };
 
 // The contract of kernel<B, Kind, T>. Maps are contiguous view<T, 4> with axes batch, row, column,
@@ -49,7 +49,8 @@ struct layer_problem {
 // any thread count unless a vendor library's sums say otherwise (docs/backends.md).
 
 /// True where kernel<B, Kind, T> can train.
-template <class B, class Kind, class T>
-concept Trains = Implements<B, Kind, T> && requires { typename kernel<B, Kind, T>::saved; };
+template <class B, class Kind, class T> concept Trains = Implements<B, Kind, T> && requires {
+  typename kernel<B, Kind, T>::saved;
+};
 
 }  // namespace septum::inline SEPTUM_ABI

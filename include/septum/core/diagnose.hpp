@@ -1,9 +1,9 @@
 #pragma once
 #include <septum/core/config.hpp>
 
-/// Compile-time diagnostics. Each is a struct whose name reads as a sentence and whose static_assert
-/// says what to change; the facts (where, which type, which numbers) are its further arguments, so
-/// that every compiler prints them.
+/// Compile-time diagnostics. Each is a struct whose name reads as a sentence and whose
+/// static_assert says what to change; the facts (where, which type, which numbers) are its further
+/// arguments, so that every compiler prints them.
 namespace septum::inline SEPTUM_ABI::diagnostic {
 
 /// Facts: incomplete types that only carry names and numbers into a message.
@@ -28,10 +28,11 @@ struct layer_fits_its_input {
 
 template <bool Ok, class... Facts>
 struct dense_receives_one_pixel {
-  static_assert(Ok,
-                "septum: a dense layer receives a map larger than one pixel. FIX: put a conv whose "
-                "window covers the whole map in front of it, or choose the patch so that the map is "
-                "1x1; the map is named above.");
+  static_assert(
+      Ok,
+      "septum: a dense layer receives a map larger than one pixel. FIX: put a conv whose "
+      "window covers the whole map in front of it, or choose the patch so that the map is "
+      "1x1; the map is named above.");
   static constexpr bool ok = true;
 };
 
@@ -63,17 +64,19 @@ struct backend_has_a_kernel {
 
 template <bool Ok, class... Facts>
 struct backend_trains_this_layer {
-  static_assert(Ok,
-                "septum: the kernel of this layer cannot train. FIX: add forward_train and backward "
-                "to its kernel<> (backend/problem.hpp), or train with a backend that has them.");
+  static_assert(
+      Ok,
+      "septum: the kernel of this layer cannot train. FIX: add forward_train and backward "
+      "to its kernel<> (backend/problem.hpp), or train with a backend that has them.");
   static constexpr bool ok = true;
 };
 
 template <bool Ok, class Backend>
 struct fallbacks_share_one_memory_space {
-  static_assert(Ok,
-                "septum: a backend falls back to one in another memory space. FIX: choose a fallback "
-                "with the same memory_space, or void.");
+  static_assert(
+      Ok,
+      "septum: a backend falls back to one in another memory space. FIX: choose a fallback "
+      "with the same memory_space, or void.");
   static constexpr bool ok = true;
 };
 

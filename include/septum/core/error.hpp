@@ -28,7 +28,8 @@ enum class fault {
 };
 
 /// Root of all exceptions thrown by septum. `what()` is one line:
-/// `[septum.<group>.<n>] <context>: <message>`; the identifier is stable and listed in docs/errors.md.
+/// `[septum.<group>.<n>] <context>: <message>`; the identifier is stable and listed in
+/// docs/errors.md.
 class error : public std::exception {
  public:
   /// @param id       stable identifier, e.g. "septum.io.3"
@@ -45,7 +46,8 @@ class error : public std::exception {
   [[nodiscard]] fault kind() const noexcept { return kind_; }
   [[nodiscard]] where const& at() const noexcept { return at_; }
 
-  /// Puts context in front of the message while unwinding: `catch (error& e) { e.add_note("frame 17"); throw; }`.
+  /// Puts context in front of the message while unwinding: `catch (error& e) { e.add_note("frame
+  /// 17"); throw; }`.
   void add_note(std::string_view note) {
     message_ = std::string{note} + ": " + message_;
     compose();

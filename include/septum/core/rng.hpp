@@ -61,7 +61,8 @@ struct counter_rng {
                     static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)},
                    {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
     double const radius_bits =
-        (static_cast<double>(block[0]) * 0x1.0p32 + static_cast<double>(block[1]) + 1.0) * 0x1.0p-64;
+        (static_cast<double>(block[0]) * 0x1.0p32 + static_cast<double>(block[1]) + 1.0) *
+        0x1.0p-64;
     double const angle =
         (static_cast<double>(block[2]) * 0x1.0p32 + static_cast<double>(block[3])) * 0x1.0p-64;
     return std::sqrt(-2.0 * std::log(radius_bits)) * std::cos(6.283185307179586476925 * angle);

@@ -87,12 +87,12 @@ class view {
     std::ptrdiff_t offset = 0;
     for (int axis = 0; axis < Rank; ++axis) {
       auto const a = static_cast<std::size_t>(axis);
-      SEPTUM_ASSERT(at[a] >= 0 && at[a] < extents_[a],
-                    shape_error("septum.view.1",
-                                "index " + std::to_string(at[a]) + " on axis " +
-                                    std::to_string(axis) + " of extent " +
-                                    std::to_string(extents_[a]),
-                                fault::internal));
+      SEPTUM_ASSERT(
+          at[a] >= 0 && at[a] < extents_[a],
+          shape_error("septum.view.1",
+                      "index " + std::to_string(at[a]) + " on axis " + std::to_string(axis) +
+                          " of extent " + std::to_string(extents_[a]),
+                      fault::internal));
       offset += at[a] * strides_[a];
     }
     return data_[offset];

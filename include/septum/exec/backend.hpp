@@ -11,8 +11,7 @@ namespace septum::inline SEPTUM_ABI {
 
 /// A family of kernels: where its memory lives, what it is called, and which backend serves the
 /// layers it does not implement (void: none).
-template <class B>
-concept Backend = requires {
+template <class B> concept Backend = requires {
   typename B::memory_space;
   typename B::fallback;
   { B::name } -> std::convertible_to<std::string_view>;
@@ -33,8 +32,9 @@ template <class B, class Kind, class T>
 struct kernel;
 
 /// True where kernel<B, Kind, T> exists.
-template <class B, class Kind, class T>
-concept Implements = requires { sizeof(kernel<B, Kind, T>); };
+template <class B, class Kind, class T> concept Implements = requires {
+  sizeof(kernel<B, Kind, T>);
+};
 
 /// The backend itself without its fallbacks: a layer it does not implement fails to compile.
 template <Backend B>

@@ -20,8 +20,9 @@ struct extent2 {
 /// A functor that may run for every (row, column) in any order and any thread, on host or device:
 /// trivially copyable, and it writes only cell (row, column) of outputs that are not inputs.
 template <class F>
-concept IndexKernel =
-    std::is_trivially_copyable_v<F> && requires(F const f, int row, int column) { f(row, column); };
+concept IndexKernel = std::is_trivially_copyable_v<F> && requires(F const f, int row, int column) {
+  f(row, column);
+};
 
 /// Executors: how an index space is walked. Results never depend on the choice.
 namespace exec {
@@ -41,14 +42,15 @@ struct threads {
 /// Bodies must not throw across threads; the first exception is rethrown by the caller's thread.
 template <std::invocable<std::ptrdiff_t, std::ptrdiff_t> Body>
 void for_each_range(exec::threads executor, std::ptrdiff_t count, Body const& body) {
-  auto const parts = std::min<std::ptrdiff_t>(std::max(executor.count, 1), std::max<std::ptrdiff_t>(count, 1));
+  auto const parts =
+      std::min<std::ptrdiff_t>(std::max(executor.count, 1), std::max<std::ptrdiff_t>(count, 1));
   if (parts == 1) {
     if (count > 0) body(std::ptrdiff_t{0}, count);
     return;
   }
   std::exception_ptr failure;
 #if defined(_OPENMP)
-#  pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(parts))
+#  pragma omp parallel for schedule(static, 1) num_threads(static_cast <int>(parts))
 #endif
   for (std::ptrdiff_t part = 0; part < parts; ++part) {
     try {
@@ -63,7 +65,8 @@ void for_each_range(exec::threads executor, std::ptrdiff_t count, Body const& bo
   if (failure) std::rethrow_exception(failure);
 }
 
-/// Calls body(index) for every index of [0, count), handed out one at a time: for tasks of unequal cost.
+/// Calls body(index) for every index of [0, count), handed out one at a time: for tasks of unequal
+/// cost.
 template <std::invocable<std::ptrdiff_t> Body>
 void for_each_task(exec::threads executor, std::ptrdiff_t count, Body const& body) {
   std::exception_ptr failure;
@@ -104,7 +107,8 @@ void for_each_index(exec::shuffled executor, extent2 extent, F const& kernel) {
   auto const cells = static_cast<std::int64_t>(extent.rows) * extent.columns;
   if (cells <= 0) return;
   // A step coprime to the number of cells makes the walk visit each cell exactly once.
-  std::int64_t step = cells > 1 ? static_cast<std::int64_t>(2654435761U ^ executor.seed) % cells : 1;
+  std::int64_t step =
+      cells > 1 ? static_cast<std::int64_t>(2654435761U ^ executor.seed) % cells : 1;
   step = std::max<std::int64_t>(step, 1);
   while (std::gcd(step, cells) != 1) ++step;
   std::int64_t cell = executor.seed % cells;

@@ -24,8 +24,7 @@ struct pointwise;
 /// A layer is an empty type; everything about it is constant. `parameters` counts stored values,
 /// of which the first `trainable` are changed by the optimizer and the rest are running statistics.
 /// `dilated<D>` is the layer with its window dilated D times further and its stride removed.
-template <class L>
-concept Layer = requires(shape s) {
+template <class L> concept Layer = requires(shape s) {
   typename L::kind;
   { L::geometry } -> std::convertible_to<window>;
   { L::name } -> std::convertible_to<std::string_view>;
@@ -39,8 +38,9 @@ concept Layer = requires(shape s) {
 /// Parameters: weights as (filter, row, column, channel), then one bias per filter.
 template <int Filters, int Kernel, int Dilation = 1>
 struct conv {
-  static_assert(Filters > 0 && Kernel > 0 && Dilation > 0,
-                "septum: conv<Filters, Kernel, Dilation> wants positive numbers. FIX: correct them.");
+  static_assert(
+      Filters > 0 && Kernel > 0 && Dilation > 0,
+      "septum: conv<Filters, Kernel, Dilation> wants positive numbers. FIX: correct them.");
   using kind = kind::conv;
   static constexpr std::string_view name = "conv";
   static constexpr window geometry{Kernel, 1, Dilation};
@@ -77,8 +77,9 @@ struct dense {
 /// the offsets (d-regularly sparse kernels, Li, Zhao and Wang 2014).
 template <int Kernel, int Stride = Kernel, int Dilation = 1>
 struct max_pool {
-  static_assert(Kernel > 0 && Stride > 0 && Dilation > 0,
-                "septum: max_pool<Kernel, Stride, Dilation> wants positive numbers. FIX: correct them.");
+  static_assert(
+      Kernel > 0 && Stride > 0 && Dilation > 0,
+      "septum: max_pool<Kernel, Stride, Dilation> wants positive numbers. FIX: correct them.");
   using kind = kind::max_pool;
   static constexpr std::string_view name = "max_pool";
   static constexpr window geometry{Kernel, Stride, Dilation};
@@ -92,9 +93,10 @@ struct max_pool {
 };
 
 /// Batch normalisation per channel as Keras 1.0.6 defines it, which trained the published nets:
-/// deviation s = sqrt(var + epsilon) over batch, rows and columns (biased), y = (x - mean) * gamma /
-/// (s + epsilon) + beta; the running mean and running *deviation* follow with `momentum`.
-/// Parameters, one value per channel each: gamma, beta (trainable), running mean, running deviation.
+/// deviation s = sqrt(var + epsilon) over batch, rows and columns (biased), y = (x - mean) * gamma
+/// / (s + epsilon) + beta; the running mean and running *deviation* follow with `momentum`.
+/// Parameters, one value per channel each: gamma, beta (trainable), running mean, running
+/// deviation.
 struct batch_norm {
   using kind = kind::batch_norm;
   static constexpr std::string_view name = "batch_norm";

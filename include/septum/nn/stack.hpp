@@ -62,8 +62,7 @@ template <class... Layers, std::size_t N>
 constexpr int first_wide_dense(std::array<layer_row, N> const& table) {
   std::size_t k = 0;
   int found = -1;
-  ((found = found < 0 && is_dense_v<Layers> &&
-                    (table[k].in.height > 1 || table[k].in.width > 1)
+  ((found = found < 0 && is_dense_v<Layers> && (table[k].in.height > 1 || table[k].in.width > 1)
                 ? static_cast<int>(k)
                 : found,
     ++k),
@@ -113,25 +112,24 @@ struct checked_stack<true, Input, Layers...> {
   template <int Bad>
   using shown_layer = std::tuple_element_t<shown<Bad>, std::tuple<Layers...>>;
   template <int Bad>
-  using shown_input = diagnostic::for_input<patch_rows[shown<Bad>].in.height,
-                                            patch_rows[shown<Bad>].in.width,
-                                            patch_rows[shown<Bad>].in.channels>;
+  using shown_input =
+      diagnostic::for_input<patch_rows[shown<Bad>].in.height, patch_rows[shown<Bad>].in.width,
+                            patch_rows[shown<Bad>].in.channels>;
   static constexpr int empty = detail::first_empty(patch_rows);
   static constexpr int wide = empty < 0 ? detail::first_wide_dense<Layers...>(patch_rows) : -1;
 
  public:
-  static_assert(diagnostic::layer_fits_its_input<
-                (empty < 0), diagnostic::at_layer<empty>,
-                diagnostic::the_layer<shown_layer<empty>>, shown_input<empty>>::ok);
-  static_assert(diagnostic::dense_receives_one_pixel<
-                (wide < 0), diagnostic::at_layer<wide>, diagnostic::the_layer<shown_layer<wide>>,
-                shown_input<wide>>::ok);
+  static_assert(diagnostic::layer_fits_its_input<(empty < 0), diagnostic::at_layer<empty>,
+                                                 diagnostic::the_layer<shown_layer<empty>>,
+                                                 shown_input<empty>>::ok);
+  static_assert(diagnostic::dense_receives_one_pixel<(wide < 0), diagnostic::at_layer<wide>,
+                                                     diagnostic::the_layer<shown_layer<wide>>,
+                                                     shown_input<wide>>::ok);
 
   /// Map that a patch becomes.
   static constexpr shape output = patch_rows.back().out;
   /// Stored values of all layers, running statistics included.
-  static constexpr std::size_t parameter_count =
-      patch_rows.back().offset + patch_rows.back().count;
+  static constexpr std::size_t parameter_count = patch_rows.back().offset + patch_rows.back().count;
 
   /// Identifies a set of parameters: equal for the patch form and the fully convolutional form.
   static constexpr std::uint64_t signature = [] {
@@ -175,24 +173,23 @@ struct checked_stack<true, Input, Layers...> {
 /// Name a net with a struct, which keeps symbols and messages short:
 /// `struct my_net : stack<input<1>, conv<32, 4>, relu, ...> {};`
 template <class Input, class... Layers>
-struct stack
-    : detail::checked_stack<
-          ((diagnostic::every_type_in_the_stack_is_a_layer<Layer<Layers>, Layers>::ok &&
-            Layer<Layers>)&&...),
-          Input, Layers...> {
+struct stack : detail::checked_stack<
+                   ((diagnostic::every_type_in_the_stack_is_a_layer<Layer<Layers>, Layers>::ok &&
+                     Layer<Layers>)&&...),
+                   Input, Layers...> {
   using input_type = Input;
 };
 
 namespace detail {
 template <class Input, class... Layers>
 stack<Input, Layers...> as_stack(stack<Input, Layers...> const*);
-template <class S>
-concept DerivesFromStack = requires { detail::as_stack(static_cast<S const*>(nullptr)); };
+template <class S> concept DerivesFromStack = requires {
+  detail::as_stack(static_cast<S const*>(nullptr));
+};
 }  // namespace detail
 
 /// A type that derives from exactly one stack<...>.
-template <class S>
-concept Stack = detail::DerivesFromStack<S>;
+template <class S> concept Stack = detail::DerivesFromStack<S>;
 
 /// The stack<...> behind a named net.
 template <Stack S>

@@ -116,8 +116,8 @@ template <class Rule, class S>
 struct fuse;
 template <class Rule, class Input, class... Layers>
 struct fuse<Rule, stack<Input, Layers...>> {
-  using list =
-      typename decltype((appending<Rule, layer_list<>>{} + ... + std::type_identity<Layers>{}))::list;
+  using list = typename decltype((appending<Rule, layer_list<>>{} + ... +
+                                  std::type_identity<Layers>{}))::list;
   using type = typename stack_from_list<Input, list>::type;
 };
 
@@ -148,7 +148,8 @@ template <Stack S>
 using fully_convolutional_t = typename detail::fully_convolutional<base_stack_t<S>>::type;
 
 /// Inference form: batch_norm folded into the convolution before it, relu applied by the
-/// convolution's kernel, dropout gone. Its parameters come from fold_batch_norm (net/parameters.hpp).
+/// convolution's kernel, dropout gone. Its parameters come from fold_batch_norm
+/// (net/parameters.hpp).
 template <Stack S>
 using fused_t = typename detail::fuse<detail::for_inference, base_stack_t<S>>::type;
 
@@ -165,6 +166,7 @@ inline constexpr bool ends_in_softmax_v = detail::ends_in_softmax<base_stack_t<S
 template <Stack S>
 using training_t = typename detail::fuse<
     detail::for_training,
-    truncated_t<S, static_cast<std::size_t>(base_stack_t<S>::depth - (ends_in_softmax_v<S> ? 1 : 0))>>::type;
+    truncated_t<S, static_cast<std::size_t>(base_stack_t<S>::depth -
+                                            (ends_in_softmax_v<S> ? 1 : 0))>>::type;
 
 }  // namespace septum::inline SEPTUM_ABI
