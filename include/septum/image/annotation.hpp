@@ -1,0 +1,124 @@
+#pragma once
+#include <septum/core/config.hpp>
+#include <septum/core/error.hpp>
+#include <septum/exec/for_each.hpp>
+#include <septum/image/morphology.hpp>
+#include <septum/image/types.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Truth for training: the class of every pixel (axes row, column), and the names of the classes.
+/// Class 0 is the cell edge, the next ones are interiors of one cell type each, the last one is
+/// background. A pixel without a class holds `unlabelled`.
+struct annotation {
+  xt::xtensor<std::uint8_t, 2> class_of_pixel;
+  std::vector<std::string> class_names;
+
+  /// Value of a pixel that belongs to no class.
+  static constexpr std::uint8_t unlabelled = 255;
+
+  /// Number of classes, background included.
+  [[nodiscard]] int classes() const { return static_cast<int>(class_names.size()); }
+};
+
+/// Interior of one cell type as drawn by the annotator: non-zero where a pixel belongs to it.
+struct interior_mask {
+  std::string name = "interior";
+  mask pixels;
+};
+
+/// Classes from drawn edges and interiors by the published rule (`DeepCell make_training_data`):
+/// the edge is dilated by the 5-pixel cross and gives way to the interiors; what is neither is
+/// background. A pixel of two interiors has no class. Class names: "edge", the interiors' names in
+/// the given order, "background".
+/// \throws shape_error `septum.annotation.1` when a mask differs in extent from the edge;
+///         unsupported_error `septum.annotation.2` without interiors or with more than 253.
+[[nodiscard]] inline annotation make_annotation(mask const& edge,
+                                                std::vector<interior_mask> const& interiors,
+                                                exec::threads threads = {}) {
+  SEPTUM_EXPECTS(!interiors.empty() && interiors.size() <= 253,
+                 unsupported_error("septum.annotation.2",
+                                   "annotation: expected 1 to 253 interior masks, found " +
+                                       std::to_string(interiors.size())));
+  auto const extent_of = [](mask const& pixels) {
+    return std::to_string(pixels.shape()[0]) + " x " + std::to_string(pixels.shape()[1]);
+  };
+  for (interior_mask const& interior : interiors)
+    SEPTUM_EXPECTS(
+        interior.pixels.shape() == edge.shape(),
+        shape_error("septum.annotation.1",
+                    "annotation: expected every mask to have the edge's extent " + extent_of(edge) +
+                        ", found " + extent_of(interior.pixels) + " in '" + interior.name + "'"));
+
+  annotation result;
+  result.class_names.reserve(interiors.size() + 2);
+  result.class_names.emplace_back("edge");
+  for (interior_mask const& interior : interiors) result.class_names.push_back(interior.name);
+  result.class_names.emplace_back("background");
+
+  auto const background = static_cast<std::uint8_t>(interiors.size() + 1);
+  mask const wide_edge = dilate(edge, cross{.radius_px = 1}, threads);
+  result.class_of_pixel = xt::xtensor<std::uint8_t, 2>::from_shape(edge.shape());
+  std::uint8_t* const classes = result.class_of_pixel.data();
+  std::uint8_t const* const drawn = wide_edge.data();
+  auto const pixels = static_cast<std::ptrdiff_t>(edge.size());
+  for_each_range(threads, pixels, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t p = begin; p < end; ++p)
+      classes[p] = drawn[p] != 0 ? std::uint8_t{0} : background;
+    for (std::size_t k = 0; k < interiors.size(); ++k) {
+      auto const own = static_cast<std::uint8_t>(k + 1);
+      std::uint8_t const* const inside = interiors[k].pixels.data();
+      for (std::ptrdiff_t p = begin; p < end; ++p) {
+        if (inside[p] == 0) continue;
+        bool const taken = classes[p] != 0 && classes[p] != background;
+        classes[p] = taken ? annotation::unlabelled : own;
+      }
+    }
+  });
+  return result;
+}
+
+/// The same for one cell type: classes "edge", "interior", "background".
+[[nodiscard]] inline annotation make_annotation(mask const& edge, mask const& interior,
+                                                exec::threads threads = {}) {
+  return make_annotation(edge, {interior_mask{.name = "interior", .pixels = interior}}, threads);
+}
+
+/// Classes from a label image: the edge is every cell pixel with a 4-neighbour of another value,
+/// the interior is the rest of the cells, and then the rule of make_annotation() applies, so the
+/// edge also covers the ring of background pixels around each cell. The image border is no edge.
+[[nodiscard]] inline annotation annotation_from_labels(labels const& cells,
+                                                       exec::threads threads = {}) {
+  auto const source = as_view(cells);
+  std::ptrdiff_t const rows = source.extent(0);
+  std::ptrdiff_t const columns = source.extent(1);
+  mask edge = mask::from_shape(cells.shape());
+  mask interior = mask::from_shape(cells.shape());
+  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t row = begin; row < end; ++row) {
+      std::int32_t const* const here = source.data() + row * columns;
+      std::int32_t const* const above = row > 0 ? here - columns : here;
+      std::int32_t const* const below = row + 1 < rows ? here + columns : here;
+      std::uint8_t* const out_edge = edge.data() + row * columns;
+      std::uint8_t* const out_interior = interior.data() + row * columns;
+      for (std::ptrdiff_t c = 0; c < columns; ++c) {
+        std::int32_t const own = here[c];
+        bool const cell = own != 0;
+        bool const differs = above[c] != own || below[c] != own || (c > 0 && here[c - 1] != own) ||
+                             (c + 1 < columns && here[c + 1] != own);
+        out_edge[c] = static_cast<std::uint8_t>(cell && differs);
+        out_interior[c] = static_cast<std::uint8_t>(cell && !differs);
+      }
+    }
+  });
+  return make_annotation(edge, interior, threads);
+}
+
+}  // namespace septum::inline SEPTUM_ABI

@@ -1,0 +1,126 @@
+#pragma once
+#include <septum/core/config.hpp>
+#include <septum/core/error.hpp>
+#include <septum/exec/for_each.hpp>
+#include <septum/image/types.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Flat structuring element, symmetric in both axes and without gaps in a row: `radius_px` rows
+/// reach up and down, and row `dr` (-radius_px..radius_px) covers the columns -h..h with
+/// h = half_width(dr).
+template <class E>
+concept StructuringElement = std::copyable<E> && requires(E const element, int dr) {
+  { element.radius_px } -> std::convertible_to<int>;
+  { element.half_width(dr) } -> std::same_as<int>;
+};
+
+/// Plus sign with arms of `radius_px` pixels; radius 1 is the 5-pixel cross of the paper's
+/// protocol.
+struct cross {
+  int radius_px = 1;
+  [[nodiscard]] constexpr int half_width(int dr) const { return dr == 0 ? radius_px : 0; }
+};
+
+/// Pixels whose centres lie at most `radius_px` from the centre; radius 1 is the 5-pixel cross.
+struct disk {
+  int radius_px = 1;
+  [[nodiscard]] constexpr int half_width(int dr) const {
+    std::int64_t const radius = radius_px;
+    std::int64_t half = radius;
+    while (half > 0 && half * half + std::int64_t{dr} * dr > radius * radius) --half;
+    return static_cast<int>(half);
+  }
+};
+
+/// Square of 2 radius_px + 1 pixels a side.
+struct square {
+  int radius_px = 1;
+  [[nodiscard]] constexpr int half_width(int) const { return radius_px; }
+};
+
+namespace detail {
+
+/// Turns line[0, n + 2 half) into its running OR: afterwards line[c] is the OR of the former
+/// line[c, c + 2 half], in log2(half) sweeps.
+inline void widen_row(std::uint8_t* line, std::ptrdiff_t n, int half) {
+  std::ptrdiff_t const wanted = 2 * std::ptrdiff_t{half} + 1;
+  std::ptrdiff_t have = 1;
+  while (have < wanted) {
+    std::ptrdiff_t const step = std::min(have, wanted - have);
+    std::ptrdiff_t const valid = n + wanted - have - step;
+    for (std::ptrdiff_t c = 0; c < valid; ++c)
+      line[c] = static_cast<std::uint8_t>(line[c] | line[c + step]);
+    have += step;
+  }
+}
+
+/// Dilation of the pixels that are set (`of` = 1) or not set (`of` = 0); nothing lies outside.
+template <StructuringElement Element>
+[[nodiscard]] mask dilate_pixels(mask const& pixels, Element const& element, bool of,
+                                 exec::threads threads) {
+  SEPTUM_EXPECTS(element.radius_px >= 0,
+                 unsupported_error("septum.morphology.1",
+                                   "structuring element: expected a radius of at least 0, found " +
+                                       std::to_string(element.radius_px) + " pixels"));
+  auto const source = as_view(pixels);
+  std::ptrdiff_t const rows = source.extent(0);
+  std::ptrdiff_t const columns = source.extent(1);
+  mask result = mask::from_shape(pixels.shape());
+  if (rows == 0 || columns == 0) return result;
+  auto const target = as_view(result);
+  int const radius = element.radius_px;
+  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    std::vector<std::uint8_t> line(static_cast<std::size_t>(columns + 2 * std::ptrdiff_t{radius}));
+    for (std::ptrdiff_t row = begin; row < end; ++row) {
+      std::uint8_t* const out = target.data() + row * columns;
+      std::fill(out, out + columns, std::uint8_t{0});
+      auto const first = static_cast<int>(std::max<std::ptrdiff_t>(-radius, -row));
+      auto const last = static_cast<int>(std::min<std::ptrdiff_t>(radius, rows - 1 - row));
+      for (int dr = first; dr <= last; ++dr) {
+        int const half = element.half_width(dr);
+        std::fill(line.begin(), line.begin() + half, std::uint8_t{0});
+        std::fill(line.begin() + half + columns, line.begin() + columns + 2 * half,
+                  std::uint8_t{0});
+        std::uint8_t const* const in = source.data() + (row + dr) * columns;
+        std::uint8_t* const middle = line.data() + half;
+        for (std::ptrdiff_t c = 0; c < columns; ++c)
+          middle[c] = static_cast<std::uint8_t>((in[c] != 0) == of);
+        widen_row(line.data(), columns, half);
+        for (std::ptrdiff_t c = 0; c < columns; ++c)
+          out[c] = static_cast<std::uint8_t>(out[c] | line[static_cast<std::size_t>(c)]);
+      }
+      if (!of)
+        for (std::ptrdiff_t c = 0; c < columns; ++c) out[c] ^= std::uint8_t{1};
+    }
+  });
+  return result;
+}
+
+}  // namespace detail
+
+/// Binary dilation: a pixel is set when the element, centred on it, meets a set (non-zero) pixel.
+/// Pixels outside the image count as not set. Axes row, column; the result is 0 or 1.
+/// \throws unsupported_error `septum.morphology.1` on a negative radius.
+template <StructuringElement Element>
+[[nodiscard]] mask dilate(mask const& pixels, Element const& element, exec::threads threads = {}) {
+  return detail::dilate_pixels(pixels, element, true, threads);
+}
+
+/// Binary erosion: a pixel stays when all pixels under the element are set (non-zero). Pixels
+/// outside the image are ignored, so a cell at the image border is not eroded from there (as
+/// scikit-image does). Axes row, column; the result is 0 or 1.
+/// \throws unsupported_error `septum.morphology.1` on a negative radius.
+template <StructuringElement Element>
+[[nodiscard]] mask erode(mask const& pixels, Element const& element, exec::threads threads = {}) {
+  return detail::dilate_pixels(pixels, element, false, threads);
+}
+
+}  // namespace septum::inline SEPTUM_ABI
