@@ -11,7 +11,8 @@ namespace septum::inline SEPTUM_ABI {
 
 /// A family of kernels: where its memory lives, what it is called, and which backend serves the
 /// layers it does not implement (void: none).
-template <class B> concept Backend = requires {
+template <class B>
+concept Backend = requires {
   typename B::memory_space;
   typename B::fallback;
   { B::name } -> std::convertible_to<std::string_view>;
@@ -32,7 +33,8 @@ template <class B, class Kind, class T>
 struct kernel;
 
 /// True where kernel<B, Kind, T> exists.
-template <class B, class Kind, class T> concept Implements = requires {
+template <class B, class Kind, class T>
+concept Implements = requires {
   sizeof(kernel<B, Kind, T>);
 };
 
@@ -80,5 +82,31 @@ consteval auto resolve_backend() {
 /// The first backend of B, B::fallback, ... that implements Kind for T; void when none does.
 template <class B, class Kind, class T>
 using resolved_backend_t = typename decltype(detail::resolve_backend<B, Kind, T>())::type;
+
+/// One context for a backend and each of its fallbacks, all with the same thread count.
+template <class B>
+class context_chain {
+ public:
+  explicit context_chain(exec::threads threads = {}) : own_{threads}, rest_{threads} {}
+
+  /// The context of backend R, which is B or one of its fallbacks.
+  template <class R>
+  [[nodiscard]] context<R>& get() {
+    if constexpr (std::is_same_v<R, typename detail::unwrap_strict<B>::type>)
+      return own_;
+    else
+      return rest_.template get<R>();
+  }
+  [[nodiscard]] exec::threads threads() const { return own_.threads; }
+
+ private:
+  context<typename detail::unwrap_strict<B>::type> own_;
+  context_chain<typename B::fallback> rest_;
+};
+template <>
+class context_chain<void> {
+ public:
+  explicit context_chain(exec::threads = {}) {}
+};
 
 }  // namespace septum::inline SEPTUM_ABI

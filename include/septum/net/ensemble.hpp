@@ -1,0 +1,161 @@
+#pragma once
+#include <septum/core/error.hpp>
+#include <septum/image/types.hpp>
+#include <septum/net/model.hpp>
+#include <septum/net/net.hpp>
+#include <septum/net/parameters.hpp>
+#include <septum/net/tiled.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// How a predictor runs over large images.
+struct inference_options {
+  exec::threads threads{};
+  /// Upper bound for the maps of one tile; results do not depend on it.
+  std::size_t budget_bytes = std::size_t{256} << 20;
+  /// Upper bound for a tile's side in output pixels: smaller maps stay in the caches.
+  int largest_tile = 256;
+  /// Called after every tile with (tiles done, tiles in all); may throw to stop.
+  std::function<void(std::size_t, std::size_t)> progress{};
+};
+
+/// Parameter sets of one net whose class probabilities are averaged (paper: five nets).
+/// A Predictor: normalised image in, probabilities of every pixel out.
+/// @tparam S      the net in its patch form; it runs fully convolutional with batch norm folded
+/// @tparam Count  number of nets; 0 takes whatever the model has
+template <Stack S, Backend B, int Count = 0>
+class ensemble {
+  static_assert(diagnostic::stack_ends_in_softmax<ends_in_softmax_v<S>, S>::ok);
+  using dense_stack = fused_t<fully_convolutional_t<S>>;
+  using net_type = net<dense_stack, B, float>;
+
+ public:
+  static constexpr int classes = base_stack_t<S>::output.channels;
+  static constexpr int receptive_field = base_stack_t<S>::receptive_field;
+  static constexpr int input_channels = base_stack_t<S>::input_channels;
+
+  /// @throws weights_error when a set is not the net's, not finite, or their number is not Count
+  explicit ensemble(std::vector<std::vector<float>> parameter_sets, inference_options options = {})
+      : options_{std::move(options)}, net_{options_.threads} {
+    SEPTUM_EXPECTS(
+        !parameter_sets.empty() &&
+            (Count == 0 || parameter_sets.size() == static_cast<std::size_t>(Count)),
+        weights_error("septum.weights.3",
+                      "the model holds " + std::to_string(parameter_sets.size()) +
+                          " nets, the ensemble wants " +
+                          (Count == 0 ? std::string{"at least 1"} : std::to_string(Count))));
+    for (std::size_t k = 0; k < parameter_sets.size(); ++k) {
+      try {
+        folded_.push_back(fold_batch_norm<S, float>(std::span<float const>{parameter_sets[k]}));
+      } catch (error& failure) {
+        failure.add_note("net " + std::to_string(k));
+        throw;
+      }
+    }
+  }
+  /// @throws weights_error also when the model's signature is another net's
+  explicit ensemble(model const& trained, inference_options options = {})
+      : ensemble{require_signature(trained).parameter_sets, std::move(options)} {}
+
+  /// Mean class probabilities of a normalised image, zero in the border of (field - 1) / 2 pixels
+  /// that the net cannot see. Axes row, column, class.
+  /// @throws shape_error on an image smaller than the field or with other channels
+  [[nodiscard]] probabilities predict(image const& pixels) {
+    auto const height = static_cast<int>(pixels.shape()[0]);
+    auto const width = static_cast<int>(pixels.shape()[1]);
+    SEPTUM_EXPECTS(static_cast<int>(pixels.shape()[2]) == input_channels,
+                   shape_error("septum.net.7", "an image of " + std::to_string(pixels.shape()[2]) +
+                                                   " channels meets a net for " +
+                                                   std::to_string(input_channels)));
+    tile_plan const plan = plan_tiles(
+        height, width, receptive_field,
+        [](int h, int w) { return dense_stack::activation_bytes(h, w); }, options_.budget_bytes,
+        options_.largest_tile);
+    prepare(plan);
+    probabilities mean =
+        xt::zeros<float>({pixels.shape()[0], pixels.shape()[1], static_cast<std::size_t>(classes)});
+    auto const corners = plan.tiles();
+    for (std::size_t k = 0; k < corners.size(); ++k) {
+      predict_tile(pixels, plan, corners[k], mean);
+      if (options_.progress) options_.progress(k + 1, corners.size());
+    }
+    return mean;
+  }
+
+  [[nodiscard]] std::size_t size() const { return folded_.size(); }
+  [[nodiscard]] inference_options const& options() const { return options_; }
+  /// Per layer of the last prepared net: backend, time, work (net/net.hpp).
+  [[nodiscard]] std::vector<layer_report> report() const { return net_.report(); }
+
+ private:
+  static model const& require_signature(model const& trained) {
+    SEPTUM_EXPECTS(
+        trained.description.signature == base_stack_t<S>::signature,
+        weights_error("septum.weights.4", "the model is for '" + trained.description.architecture +
+                                              "', another net than the one it is loaded into"));
+    return trained;
+  }
+
+  void prepare(tile_plan const& plan) {
+    int const height = plan.tile_height + receptive_field - 1;
+    int const width = plan.tile_width + receptive_field - 1;
+    if (height == tile_height_ && width == tile_width_) return;
+    net_.prepare(1, height, width);
+    packed_.clear();
+    for (auto const& parameters : folded_) packed_.push_back(net_.pack(parameters));
+    input_.reserve(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
+                   static_cast<std::size_t>(input_channels));
+    auto const outputs = net_.output().size();
+    output_.reserve(outputs);
+    sum_.reserve(outputs);
+    tile_height_ = height;
+    tile_width_ = width;
+  }
+
+  void predict_tile(image const& pixels, tile_plan const& plan, tile_plan::tile corner,
+                    probabilities& mean) {
+    auto const row_values = static_cast<std::size_t>(tile_width_) * input_channels;
+    for (int row = 0; row < tile_height_; ++row)
+      std::copy_n(&pixels(static_cast<std::size_t>(corner.row + row),
+                          static_cast<std::size_t>(corner.column), std::size_t{0}),
+                  row_values, input_.data() + static_cast<std::size_t>(row) * row_values);
+    view<float const, 4> const x{input_.data(), {1, tile_height_, tile_width_, input_channels}};
+    view<float, 4> const y{output_.data(), {1, plan.tile_height, plan.tile_width, classes}};
+    auto const outputs = static_cast<std::size_t>(y.size());
+    for (std::size_t k = 0; k < packed_.size(); ++k) {
+      net_.forward(packed_[k], x, y);
+      if (k == 0)
+        std::copy_n(y.data(), outputs, sum_.data());
+      else
+        for (std::size_t i = 0; i < outputs; ++i) sum_.data()[i] += y.data()[i];
+    }
+    auto const count = static_cast<float>(packed_.size());
+    int const border = (receptive_field - 1) / 2;
+    auto const out_values = static_cast<std::size_t>(plan.tile_width) * classes;
+    for (int row = 0; row < plan.tile_height; ++row) {
+      float* const to = &mean(static_cast<std::size_t>(corner.row + row + border),
+                              static_cast<std::size_t>(corner.column + border), std::size_t{0});
+      float const* const from = sum_.data() + static_cast<std::size_t>(row) * out_values;
+      for (std::size_t i = 0; i < out_values; ++i) to[i] = from[i] / count;
+    }
+  }
+
+  inference_options options_;
+  net_type net_;
+  std::vector<std::vector<float>> folded_;
+  std::vector<typename net_type::packed> packed_;
+  buffer<float> input_;
+  buffer<float> output_;
+  buffer<float> sum_;
+  int tile_height_ = 0;
+  int tile_width_ = 0;
+};
+
+}  // namespace septum::inline SEPTUM_ABI
