@@ -1,0 +1,106 @@
+#pragma once
+#if defined(__CUDACC__)
+#  error \
+      "septum: oneDNN's C++ header does not compile under nvcc. FIX: include the oneDNN backend in a .cpp file."
+#endif
+
+#include <septum/core/error.hpp>
+#include <septum/exec/for_each.hpp>
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#if defined(_OPENMP)
+#  include <omp.h>
+#endif
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+/// What differs between oneDNN 2 and 3, and how its errors and thread count become ours.
+namespace septum::inline SEPTUM_ABI::detail {
+
+/// Runs `call` and turns an exception of oneDNN into a device_error that names `what`.
+template <class Call>
+decltype(auto) checked_onednn(char const* what, Call&& call, where at = where::here()) {
+  try {
+    return std::forward<Call>(call)();
+  } catch (dnnl::error const& failure) {
+    auto const kind = failure.status == dnnl_out_of_memory ? fault::resource : fault::internal;
+    throw device_error(
+        "septum.device.1",
+        std::string{"oneDNN could not "} + what + ": status " +
+            std::to_string(static_cast<int>(failure.status)) + ", " + failure.what() +
+            (kind == fault::resource ? "; use smaller tiles or batches"
+                                     : "; use another backend, e.g. --backend eigen"),
+        kind, at);
+  }
+}
+
+/// Primitive descriptor of a forward primitive; `arguments` in the order both versions share.
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc describe_forward(dnnl::engine const& engine,
+                                                    dnnl::primitive_attr const& attributes,
+                                                    Arguments const&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(engine, arguments..., attributes);
+#else
+  return typename Primitive::primitive_desc(typename Primitive::desc(arguments...), attributes,
+                                            engine);
+#endif
+}
+
+/// Primitive descriptor of a backward primitive; `hint` is the forward one it belongs to.
+template <class Primitive, class Hint, class... Arguments>
+typename Primitive::primitive_desc describe_backward(dnnl::engine const& engine,
+                                                     dnnl::primitive_attr const& attributes,
+                                                     Hint const& hint,
+                                                     Arguments const&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(engine, arguments..., hint, attributes);
+#else
+  return typename Primitive::primitive_desc(typename Primitive::desc(arguments...), attributes,
+                                            engine, hint);
+#endif
+}
+
+/// Attributes of a primitive that works in the caller's scratch memory, with relu as an option.
+inline dnnl::primitive_attr onednn_attributes(bool relu) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (relu) {
+    dnnl::post_ops after;
+#if DNNL_VERSION_MAJOR >= 3
+    after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+#else
+    after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+#endif
+    attributes.set_post_ops(after);
+  }
+  return attributes;
+}
+
+/// oneDNN splits its work over the OpenMP default number of threads, both when a primitive is made
+/// and when it runs; this sets that number for a scope and restores it.
+class onednn_threads {
+ public:
+  explicit onednn_threads([[maybe_unused]] exec::threads threads) {
+#if defined(_OPENMP)
+    omp_set_num_threads(std::max(threads.count, 1));
+#endif
+  }
+  onednn_threads(onednn_threads const&) = delete;
+  onednn_threads& operator=(onednn_threads const&) = delete;
+  ~onednn_threads() {
+#if defined(_OPENMP)
+    omp_set_num_threads(before_);
+#endif
+  }
+
+ private:
+#if defined(_OPENMP)
+  int before_ = omp_get_max_threads();
+#endif
+};
+
+}  // namespace septum::inline SEPTUM_ABI::detail

@@ -1,0 +1,209 @@
+#pragma once
+#include <septum/backend/detail/onednn_library.hpp>
+#include <septum/backend/detail/scratch.hpp>
+#include <septum/backend/problem.hpp>
+#include <septum/backend/reference.hpp>
+#include <septum/core/rng.hpp>
+#include <septum/nn/layers.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Convolutions and dense layers by oneDNN (2.6 or 3), which picks its code for the processor at
+/// run time; every other layer by the fallback. Float only; double goes to the fallback.
+struct onednn {
+  using memory_space = host_space;
+  using fallback = reference;
+  static constexpr std::string_view name = "onednn";
+};
+
+/// Threads, engine, stream and the scratch memory of all primitives. Moves, does not copy.
+/// Is also the context of the fallback's kernels.
+template <>
+struct context<onednn> : context<onednn::fallback> {
+  explicit context(exec::threads count = {}) { threads = count; }
+  context(context&&) = default;
+  context& operator=(context&&) = default;
+
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  detail::scratch_memory scratch{};
+};
+
+/// Convolution and dense layer. Maps stay channels-last; `pack` puts the weights into the order the
+/// primitive asks for.
+template <>
+struct kernel<onednn, kind::conv, float> {
+  struct plan {
+    layer_problem problem;
+    dnnl::memory::desc x, y, weights, bias;  // as the caller holds them
+    dnnl::convolution_forward::primitive_desc forward_description;
+    dnnl::convolution_forward forward;
+    std::optional<dnnl::convolution_backward_data::primitive_desc> data_description;
+    std::optional<dnnl::convolution_backward_data> data;
+    std::optional<dnnl::convolution_backward_weights::primitive_desc> weights_description;
+    std::optional<dnnl::convolution_backward_weights> backward_weights;
+    std::size_t scratch_bytes = 0;  // of the largest primitive
+  };
+  struct packed {
+    dnnl::memory weights, bias;
+    dnnl::memory data_weights;  // for the input gradient; empty when not trained
+  };
+  struct saved {};
+
+  static plan prepare(context<onednn>& ctx, layer_problem const& problem) {
+    detail::onednn_threads const scope{ctx.threads};
+    return detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
+  }
+
+  static packed pack(context<onednn>& ctx, plan const& p, std::span<float const> parameters) {
+    detail::onednn_threads const scope{ctx.threads};
+    return detail::checked_onednn("pack the weights of a convolution", [&] {
+      // The library takes non-const handles also for what it only reads.
+      auto* const values = const_cast<float*>(parameters.data());
+      dnnl::memory const weights{p.weights, ctx.engine, values};
+      packed result;
+      result.weights = reordered(ctx, weights, p.forward_description.weights_desc());
+      result.bias = reordered(ctx,
+                              dnnl::memory{p.bias, ctx.engine,
+                                           values + parameters.size() -
+                                               static_cast<std::size_t>(p.problem.out.channels)},
+                              p.bias);
+      if (p.data) result.data_weights = reordered(ctx, weights, p.data_description->weights_desc());
+      ctx.stream.wait();
+      return result;
+    });
+  }
+
+  static saved make_saved(context<onednn>&, plan const&) { return {}; }
+
+  static void forward(context<onednn>& ctx, plan const& p, packed const& w, view<float const, 4> x,
+                      view<float, 4> y) {
+    detail::onednn_threads const scope{ctx.threads};
+    detail::checked_onednn("run a convolution", [&] {
+      p.forward.execute(ctx.stream,
+                        {{DNNL_ARG_SRC, bind(ctx, p.x, x.data())},
+                         {DNNL_ARG_WEIGHTS, w.weights},
+                         {DNNL_ARG_BIAS, w.bias},
+                         {DNNL_ARG_DST, bind(ctx, p.y, y.data())},
+                         {DNNL_ARG_SCRATCHPAD, scratchpad(ctx, p, p.forward_description)}});
+      ctx.stream.wait();
+    });
+  }
+
+  static void forward_train(context<onednn>& ctx, plan const& p, packed const& w, saved&,
+                            view<float const, 4> x, view<float, 4> y, counter_rng) {
+    forward(ctx, p, w, x, y);
+  }
+
+  static void backward(context<onednn>& ctx, plan const& p, packed const& w, saved const&,
+                       view<float const, 4> x, view<float const, 4> y, view<float, 4> dy,
+                       view<float, 4> dx, std::span<float> dparameters) {
+    if (p.problem.relu) detail::mask_by_relu<float>(y, dy);
+    detail::onednn_threads const scope{ctx.threads};
+    detail::checked_onednn("run the gradient of a convolution", [&] {
+      if (p.data)
+        p.data->execute(ctx.stream,
+                        {{DNNL_ARG_DIFF_DST, bind(ctx, p.y, dy.data())},
+                         {DNNL_ARG_WEIGHTS, w.data_weights},
+                         {DNNL_ARG_DIFF_SRC, bind(ctx, p.x, dx.data())},
+                         {DNNL_ARG_SCRATCHPAD, scratchpad(ctx, p, *p.data_description)}});
+      auto const own_order = p.weights_description->diff_weights_desc();
+      auto const pad_bytes =
+          detail::scratch_memory::rounded(p.weights_description->scratchpad_desc().get_size());
+      std::byte* const base = ctx.scratch.reserve(p.scratch_bytes);
+      dnnl::memory own{own_order, ctx.engine, base + pad_bytes};
+      float* const dbias = dparameters.data() + dparameters.size() -
+                           static_cast<std::size_t>(p.problem.out.channels);
+      p.backward_weights->execute(
+          ctx.stream, {{DNNL_ARG_SRC, bind(ctx, p.x, x.data())},
+                       {DNNL_ARG_DIFF_DST, bind(ctx, p.y, dy.data())},
+                       {DNNL_ARG_DIFF_WEIGHTS, own},
+                       {DNNL_ARG_DIFF_BIAS, bind(ctx, p.bias, dbias)},
+                       {DNNL_ARG_SCRATCHPAD, scratchpad(ctx, p, *p.weights_description)}});
+      dnnl::memory given{p.weights, ctx.engine, dparameters.data()};
+      dnnl::reorder{own, given}.execute(ctx.stream, own, given);
+      ctx.stream.wait();
+    });
+  }
+
+ private:
+  static plan describe(context<onednn>& ctx, layer_problem const& problem) {
+    using dnnl::memory;
+    using tag = memory::format_tag;
+    auto constexpr f32 = memory::data_type::f32;
+    memory::dims const x_extents{problem.batch, problem.in.channels, problem.in.height,
+                                 problem.in.width};
+    memory::dims const y_extents{problem.batch, problem.out.channels, problem.out.height,
+                                 problem.out.width};
+    int const side = problem.geometry.kernel;
+    memory::dims const w_extents{problem.out.channels, problem.in.channels, side, side};
+    memory::dims const strides{problem.geometry.stride, problem.geometry.stride};
+    memory::dims const dilation{problem.geometry.dilation - 1, problem.geometry.dilation - 1};
+    memory::dims const padding{0, 0};
+    memory::desc const x{x_extents, f32, tag::nhwc};
+    memory::desc const y{y_extents, f32, tag::nhwc};
+    memory::desc const any{w_extents, f32, tag::any};
+    memory::desc const bias{{problem.out.channels}, f32, tag::a};
+    auto constexpr direct = dnnl::algorithm::convolution_direct;
+    auto const use =
+        problem.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+
+    auto const forward = detail::describe_forward<dnnl::convolution_forward>(
+        ctx.engine, detail::onednn_attributes(problem.relu), use, direct, x, any, bias, y, strides,
+        dilation, padding, padding);
+    plan p{problem,
+           x,
+           y,
+           memory::desc{w_extents, f32, tag::ohwi},
+           bias,
+           forward,
+           dnnl::convolution_forward{forward},
+           {},
+           {},
+           {},
+           {},
+           0};
+    p.scratch_bytes = forward.scratchpad_desc().get_size();
+    if (problem.training) {
+      auto const plain = detail::onednn_attributes(false);
+      if (problem.input_gradient) {
+        p.data_description = detail::describe_backward<dnnl::convolution_backward_data>(
+            ctx.engine, plain, forward, direct, x, any, y, strides, dilation, padding, padding);
+        p.data.emplace(*p.data_description);
+        p.scratch_bytes =
+            std::max(p.scratch_bytes, p.data_description->scratchpad_desc().get_size());
+      }
+      p.weights_description = detail::describe_backward<dnnl::convolution_backward_weights>(
+          ctx.engine, plain, forward, direct, x, any, bias, y, strides, dilation, padding, padding);
+      p.backward_weights.emplace(*p.weights_description);
+      p.scratch_bytes = std::max(
+          p.scratch_bytes,
+          detail::scratch_memory::rounded(p.weights_description->scratchpad_desc().get_size()) +
+              p.weights_description->diff_weights_desc().get_size());
+    }
+    ctx.scratch.reserve(p.scratch_bytes);
+    return p;
+  }
+
+  static dnnl::memory bind(context<onednn>& ctx, dnnl::memory::desc const& d, float const* values) {
+    return {d, ctx.engine, const_cast<float*>(values)};
+  }
+  template <class Description>
+  static dnnl::memory scratchpad(context<onednn>& ctx, plan const& p, Description const& d) {
+    return {d.scratchpad_desc(), ctx.engine, ctx.scratch.reserve(p.scratch_bytes)};
+  }
+  static dnnl::memory reordered(context<onednn>& ctx, dnnl::memory from,
+                                dnnl::memory::desc const& order) {
+    dnnl::memory to{order, ctx.engine};
+    dnnl::reorder{from, to}.execute(ctx.stream, from, to);
+    return to;
+  }
+};
+
+}  // namespace septum::inline SEPTUM_ABI
