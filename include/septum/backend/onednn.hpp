@@ -1,9 +1,9 @@
 #pragma once
 #include <septum/backend/detail/onednn_library.hpp>
-#include <septum/backend/detail/scratch.hpp>
 #include <septum/backend/problem.hpp>
 #include <septum/backend/reference.hpp>
 #include <septum/core/rng.hpp>
+#include <septum/exec/buffer.hpp>
 #include <septum/nn/layers.hpp>
 
 #include <algorithm>
@@ -22,17 +22,17 @@ struct onednn {
   static constexpr std::string_view name = "onednn";
 };
 
-/// Threads, engine, stream and the scratch memory of all primitives. Moves, does not copy.
-/// Is also the context of the fallback's kernels.
+/// Threads, engine, stream and the scratch memory that all primitives share. Moves, does not copy.
 template <>
-struct context<onednn> : context<onednn::fallback> {
-  explicit context(exec::threads count = {}) { threads = count; }
+struct context<onednn> {
+  explicit context(exec::threads count = {}) : threads{count} {}
   context(context&&) = default;
   context& operator=(context&&) = default;
 
+  exec::threads threads;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
-  detail::scratch_memory scratch{};
+  buffer<std::byte> scratch{};
 };
 
 /// Convolution and dense layer. Maps stay channels-last; `pack` puts the weights into the order the
@@ -114,9 +114,8 @@ struct kernel<onednn, kind::conv, float> {
                          {DNNL_ARG_DIFF_SRC, bind(ctx, p.x, dx.data())},
                          {DNNL_ARG_SCRATCHPAD, scratchpad(ctx, p, *p.data_description)}});
       auto const own_order = p.weights_description->diff_weights_desc();
-      auto const pad_bytes =
-          detail::scratch_memory::rounded(p.weights_description->scratchpad_desc().get_size());
-      std::byte* const base = ctx.scratch.reserve(p.scratch_bytes);
+      auto const pad_bytes = whole_lines(p.weights_description->scratchpad_desc().get_size());
+      std::byte* const base = scratch(ctx, p);
       dnnl::memory own{own_order, ctx.engine, base + pad_bytes};
       float* const dbias = dparameters.data() + dparameters.size() -
                            static_cast<std::size_t>(p.problem.out.channels);
@@ -182,10 +181,9 @@ struct kernel<onednn, kind::conv, float> {
       p.weights_description = detail::describe_backward<dnnl::convolution_backward_weights>(
           ctx.engine, plain, forward, direct, x, any, bias, y, strides, dilation, padding, padding);
       p.backward_weights.emplace(*p.weights_description);
-      p.scratch_bytes = std::max(
-          p.scratch_bytes,
-          detail::scratch_memory::rounded(p.weights_description->scratchpad_desc().get_size()) +
-              p.weights_description->diff_weights_desc().get_size());
+      p.scratch_bytes = std::max(p.scratch_bytes,
+                                 whole_lines(p.weights_description->scratchpad_desc().get_size()) +
+                                     p.weights_description->diff_weights_desc().get_size());
     }
     ctx.scratch.reserve(p.scratch_bytes);
     return p;
@@ -194,9 +192,15 @@ struct kernel<onednn, kind::conv, float> {
   static dnnl::memory bind(context<onednn>& ctx, dnnl::memory::desc const& d, float const* values) {
     return {d, ctx.engine, const_cast<float*>(values)};
   }
+  // A plan may run with another context than the one it was prepared with, so every call asks.
+  static std::byte* scratch(context<onednn>& ctx, plan const& p) {
+    ctx.scratch.reserve(p.scratch_bytes);
+    return ctx.scratch.data();
+  }
+  static constexpr std::size_t whole_lines(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
   template <class Description>
   static dnnl::memory scratchpad(context<onednn>& ctx, plan const& p, Description const& d) {
-    return {d.scratchpad_desc(), ctx.engine, ctx.scratch.reserve(p.scratch_bytes)};
+    return {d.scratchpad_desc(), ctx.engine, scratch(ctx, p)};
   }
   static dnnl::memory reordered(context<onednn>& ctx, dnnl::memory from,
                                 dnnl::memory::desc const& order) {
