@@ -43,7 +43,7 @@ if ((EUID != 0)); then
   fi
   as_root=(sudo)
 fi
-echo "Installing ${missing[*]}"
+echo "Installing ${missing[*]} (a minute or two)"
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-  apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -6,7 +6,7 @@ import sys
 import tree
 
 HOST = {"core", "exec"}
-NET = HOST | {"nn", "backend", "net"}
+NET = HOST | {"nn", "backend", "image", "net"}
 
 # layer -> layers whose headers it may include. A layer may always include itself.
 MAY_INCLUDE = {
@@ -14,14 +14,14 @@ MAY_INCLUDE = {
     "exec": {"core"},
     "nn": HOST,
     "backend": HOST | {"nn"},
-    "net": HOST | {"nn", "backend"},
+    "net": HOST | {"nn", "backend", "image"},
     "train": NET,
     "image": HOST,
     "sample": HOST | {"image"},
     "track": HOST | {"image"},
     "measure": HOST | {"image"},
-    "segment": NET | {"image"},
-    "io": NET | {"image"},
+    "segment": NET,
+    "io": NET,
     "simulate": HOST | {"image"},
     "report": HOST | {"image", "measure"},
 }
