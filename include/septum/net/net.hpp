@@ -4,6 +4,7 @@
 #include <septum/exec/buffer.hpp>
 #include <septum/nn/transform.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <span>
