@@ -116,7 +116,7 @@ namespace fs = std::filesystem;
 }
 
 /// Repeats a call that a signal interrupted. The observer may fail it instead.
-template<class Call>
+template <class Call>
 [[nodiscard]] auto checked_call(system_call kind, fs::path const& path, Call const& call) {
   while (true) {
     using result_type = decltype(call());
