@@ -8,6 +8,7 @@
 #include <septum/io/detail/tiff_directory.hpp>
 #include <septum/io/file.hpp>
 
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -70,14 +71,14 @@ class tiff_reader {
                    shape_error("septum.tiff.12", where(index) + ": the target has other extents",
                                fault::internal));
     float* const data = target.data();
-    auto const [row_step, column_step, sample_step] = target.strides();
+    std::array<std::ptrdiff_t, 3> const steps = target.strides();
     auto const store = [&](auto const& convert) {
       detail::for_each_tiff_pixel(
           content_.bytes(), where(index), source,
           [&](std::uint32_t row, std::uint32_t column, std::uint32_t sample, auto value) {
-            data[static_cast<std::ptrdiff_t>(row) * row_step +
-                 static_cast<std::ptrdiff_t>(column) * column_step +
-                 static_cast<std::ptrdiff_t>(sample) * sample_step] = convert(value);
+            data[static_cast<std::ptrdiff_t>(row) * steps[0] +
+                 static_cast<std::ptrdiff_t>(column) * steps[1] +
+                 static_cast<std::ptrdiff_t>(sample) * steps[2]] = convert(value);
           });
     };
     if (source.photometric == 3)
@@ -268,7 +269,9 @@ class tiff_writer {
     auto const strip_rows =
         static_cast<std::uint32_t>(std::clamp<std::size_t>(strip_bytes / row_bytes, 1, height));
     TIFF* const tiff = handle_.get();
-    auto const set = [&](auto tag, auto value) { check(::TIFFSetField(tiff, tag, value) == 1); };
+    auto const set = [&](std::uint32_t tag, auto value) {
+      check(::TIFFSetField(tiff, tag, value) == 1);
+    };
     set(TIFFTAG_IMAGEWIDTH, width);
     set(TIFFTAG_IMAGELENGTH, height);
     set(TIFFTAG_BITSPERSAMPLE, static_cast<int>(8 * sizeof(T)));
@@ -283,10 +286,11 @@ class tiff_writer {
       set(TIFFTAG_PREDICTOR, real ? PREDICTOR_FLOATINGPOINT : PREDICTOR_HORIZONTAL);
     if (!description.empty()) set(TIFFTAG_IMAGEDESCRIPTION, description.c_str());
     if (options.pixel_size_um > 0.0) {
-      // ImageJ reads pixels per micrometre when its description names the unit; else per
+      // With ImageJ's description, which names the unit, pixels per micrometre; else per
       // centimetre.
-      double const per_unit = (description.empty() ? 10000.0 : 1.0) / options.pixel_size_um;
-      set(TIFFTAG_RESOLUTIONUNIT, description.empty() ? RESUNIT_CENTIMETER : RESUNIT_NONE);
+      imagej_ = imagej_ || !description.empty();
+      double const per_unit = (imagej_ ? 1.0 : 10000.0) / options.pixel_size_um;
+      set(TIFFTAG_RESOLUTIONUNIT, imagej_ ? RESUNIT_NONE : RESUNIT_CENTIMETER);
       set(TIFFTAG_XRESOLUTION, per_unit);
       set(TIFFTAG_YRESOLUTION, per_unit);
     }
