@@ -2,6 +2,7 @@
 #include <septum/core/config.hpp>
 #include <septum/core/error.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/detail/row_runs.hpp>
 #include <septum/image/types.hpp>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
@@ -121,6 +123,104 @@ template <StructuringElement Element>
 template <StructuringElement Element>
 [[nodiscard]] mask erode(mask const& pixels, Element const& element, exec::threads threads = {}) {
   return detail::dilate_pixels(pixels, element, false, threads);
+}
+
+namespace detail {
+
+/// 4-connected components of the unset pixels of an image: their runs, the component of each run
+/// (from 1), and whether a component touches the image border and so is no hole.
+struct background_components {
+  run_table table;
+  std::vector<std::int32_t> component;
+  std::vector<std::uint8_t> open;
+};
+
+template <class T>
+[[nodiscard]] background_components components_of_background(view<T const, 2> pixels,
+                                                             exec::threads threads) {
+  std::ptrdiff_t const rows = pixels.extent(0);
+  auto const columns = static_cast<std::int32_t>(pixels.extent(1));
+  background_components result;
+  result.table = find_runs(
+      rows,
+      [&](std::ptrdiff_t row, std::vector<row_run>& runs) {
+        T const* const values = pixels.data() + row * columns;
+        append_runs_of_values([&](std::int32_t c) { return values[c] == 0 ? 1 : 0; }, columns,
+                              runs);
+      },
+      threads);
+  auto [component, count] = connect_runs(result.table, 0, threads).numbers();
+  result.component = std::move(component);
+  result.open.assign(static_cast<std::size_t>(count) + 1, 0);
+  for (std::ptrdiff_t row = 0; row < rows; ++row)
+    for (std::size_t run = result.table.first[static_cast<std::size_t>(row)];
+         run < result.table.first[static_cast<std::size_t>(row) + 1]; ++run) {
+      row_run const& gap = result.table.runs[run];
+      if (row == 0 || row + 1 == rows || gap.begin == 0 || gap.end == columns)
+        result.open[static_cast<std::size_t>(result.component[run])] = 1;
+    }
+  return result;
+}
+
+}  // namespace detail
+
+/// Sets every hole: unset pixels from which no 4-connected path of unset pixels leads to the image
+/// border. Axes row, column; the result is 0 or 1.
+[[nodiscard]] inline mask fill_holes(mask const& pixels, exec::threads threads = {}) {
+  auto const background = detail::components_of_background(as_view(pixels), threads);
+  mask result = mask::from_shape(pixels.shape());
+  auto const columns = static_cast<std::ptrdiff_t>(pixels.shape()[1]);
+  for_each_range(threads, background.table.rows(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    std::size_t run = background.table.first[static_cast<std::size_t>(begin)];
+    std::fill(result.data() + begin * columns, result.data() + end * columns, std::uint8_t{1});
+    for (std::ptrdiff_t row = begin; row < end; ++row)
+      for (; run < background.table.first[static_cast<std::size_t>(row) + 1]; ++run)
+        if (background.open[static_cast<std::size_t>(background.component[run])] != 0) {
+          auto const& gap = background.table.runs[run];
+          std::uint8_t* const out = result.data() + row * columns;
+          std::fill(out + gap.begin, out + gap.end, std::uint8_t{0});
+        }
+  });
+  return result;
+}
+
+/// Gives every hole of a cell to that cell: a 4-connected piece of background that touches neither
+/// the image border nor a second cell. Gaps between several cells stay background.
+inline void fill_holes(labels& cells, exec::threads threads = {}) {
+  auto const pixels = as_view(static_cast<labels const&>(cells));
+  auto const background = detail::components_of_background(pixels, threads);
+  std::ptrdiff_t const columns = pixels.extent(1);
+  constexpr std::int32_t nobody = 0;
+  constexpr std::int32_t several = -1;
+  std::vector<std::int32_t> owner(background.open.size(), nobody);
+  auto const for_each_enclosed_run = [&](auto const& visit) {
+    for (std::ptrdiff_t row = 1; row + 1 < background.table.rows(); ++row)
+      for (std::size_t run = background.table.first[static_cast<std::size_t>(row)];
+           run < background.table.first[static_cast<std::size_t>(row) + 1]; ++run) {
+        auto const component = static_cast<std::size_t>(background.component[run]);
+        if (background.open[component] == 0)
+          visit(row, background.table.runs[run], owner[component]);
+      }
+  };
+  for_each_enclosed_run(
+      [&](std::ptrdiff_t row, detail::row_run const& gap, std::int32_t& gap_owner) {
+        std::int32_t const* const here = pixels.data() + row * columns;
+        auto const meet = [&](std::int32_t label) {
+          if (label == 0 || label == gap_owner) return;
+          gap_owner = gap_owner == nobody ? label : several;
+        };
+        meet(here[gap.begin - 1]);
+        meet(here[gap.end]);
+        for (std::int32_t c = gap.begin; c < gap.end; ++c) {
+          meet(here[c - columns]);
+          meet(here[c + columns]);
+        }
+      });
+  for_each_enclosed_run([&](std::ptrdiff_t row, detail::row_run const& gap, std::int32_t label) {
+    if (label == several) return;
+    std::int32_t* const here = cells.data() + row * columns;
+    std::fill(here + gap.begin, here + gap.end, label);
+  });
 }
 
 }  // namespace septum::inline SEPTUM_ABI
