@@ -1,4 +1,4 @@
-"""Writes image_golden.hpp: small synthetic images and what numpy, scipy and scikit-image make of them.
+"""Writes image_golden.inc: small synthetic images and what numpy, scipy and scikit-image make of them.
 
 Run by hand (python3 make_image_golden.py, with numpy, scipy and scikit-image 0.26) when a definition
 changes; the result is committed, so the tests need no Python.
@@ -12,7 +12,7 @@ import skimage
 from scipy import ndimage
 from skimage import measure, morphology, segmentation
 
-OUT = Path(__file__).with_name("image_golden.hpp")
+OUT = Path(__file__).with_name("image_golden.inc")
 rng = np.random.default_rng(20240607)
 lines = []
 
@@ -110,14 +110,12 @@ def normalize(image, window):
 def main():
     lines.extend(
         [
-            "#pragma once",
             "// Written by make_image_golden.py with "
             f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-image {skimage.__version__}.",
             "#include <array>",
             "#include <cstdint>",
             "#include <string_view>",
             "",
-            "// clang-format off",
             "namespace golden {",
             "/// label, whether the orientation is defined, then area, centroid row and column, box",
             "/// (first row, first column, end row, end column), axes, eccentricity, orientation, convex",
@@ -189,7 +187,7 @@ def main():
     flat = segmentation.watershed(np.zeros_like(relief), seeds, mask=inside, connectivity=1)
     put_labels("watershed_flat_4", flat)
 
-    lines.extend(["}  // namespace golden", "// clang-format on"])
+    lines.append("}  // namespace golden")
     OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{OUT.name}: {OUT.stat().st_size} bytes")
 

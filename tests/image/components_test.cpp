@@ -1,7 +1,7 @@
 #include <septum/image/components.hpp>
 
 #include <boost/test/unit_test.hpp>
-#include <golden/image_golden.hpp>
+#include <golden/image_golden.inc>
 #include <support/text_image.hpp>
 
 #include <array>

@@ -1,7 +1,7 @@
 #include <septum/image/morphology.hpp>
 
 #include <boost/test/unit_test.hpp>
-#include <golden/image_golden.hpp>
+#include <golden/image_golden.inc>
 #include <support/text_image.hpp>
 
 #include <cstdint>
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(radius_one_cross_and_disk_are_the_five_pixel_cross) {
 }
 
 BOOST_AUTO_TEST_CASE(negative_radius_is_refused) {
-  BOOST_CHECK_EXCEPTION(sp::dilate(sp::mask::from_shape({2, 2}), sp::disk{-1}),
+  BOOST_CHECK_EXCEPTION(static_cast<void>(sp::dilate(sp::mask::from_shape({2, 2}), sp::disk{-1})),
                         sp::unsupported_error,
                         [](sp::error const& e) { return e.id() == "septum.morphology.1"; });
 }

@@ -23,8 +23,9 @@ namespace detail {
 /// Writes the number of each run's set into a label image; returns the number of sets.
 inline std::int32_t write_components(run_table const& table, connectivity neighbours,
                                      view<std::int32_t, 2> result, exec::threads threads) {
-  auto const [numbers, count] =
+  auto const numbered =
       connect_runs(table, static_cast<std::int32_t>(neighbours), threads).numbers();
+  std::vector<std::int32_t> const& numbers = numbered.first;
   std::ptrdiff_t const columns = result.extent(1);
   for_each_range(threads, table.rows(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     std::size_t run = table.first[static_cast<std::size_t>(begin)];
@@ -40,7 +41,7 @@ inline std::int32_t write_components(run_table const& table, connectivity neighb
       std::fill(out + written, out + columns, 0);
     }
   });
-  return count;
+  return numbered.second;
 }
 
 }  // namespace detail

@@ -149,9 +149,9 @@ template <class T>
                               runs);
       },
       threads);
-  auto [component, count] = connect_runs(result.table, 0, threads).numbers();
-  result.component = std::move(component);
-  result.open.assign(static_cast<std::size_t>(count) + 1, 0);
+  auto numbered = connect_runs(result.table, 0, threads).numbers();
+  result.component = std::move(numbered.first);
+  result.open.assign(static_cast<std::size_t>(numbered.second) + 1, 0);
   for (std::ptrdiff_t row = 0; row < rows; ++row)
     for (std::size_t run = result.table.first[static_cast<std::size_t>(row)];
          run < result.table.first[static_cast<std::size_t>(row) + 1]; ++run) {
