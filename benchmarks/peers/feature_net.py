@@ -236,7 +236,9 @@ def tile_starts(extent: int, tile: int, multiple: int = 1) -> tuple[int, list[in
     return size, [min(i * size, extent - size) for i in range(count)]
 
 
-def predict_tiled(function, image: torch.Tensor, field: int, tile, multiple: int = 1) -> torch.Tensor:
+def predict_tiled(
+    function, image: torch.Tensor, field: int, tile, multiple: int = 1, layout=torch.channels_last
+) -> torch.Tensor:
     """Applies a dense ``function`` to (C, H, W) tile by tile; returns (K, H - field + 1, W - field + 1).
 
     ``tile`` is the largest (rows, columns) of output per call. Tiles see their whole receptive field, so
@@ -249,7 +251,7 @@ def predict_tiled(function, image: torch.Tensor, field: int, tile, multiple: int
     for r in row_starts:
         for c in column_starts:
             window = image[None, :, r : r + height + field - 1, c : c + width + field - 1]
-            result = function(window.contiguous(memory_format=torch.channels_last))[0]
+            result = function(window.contiguous(memory_format=layout))[0]
             if output is None:
                 output = torch.empty((result.shape[0], rows, columns), dtype=torch.float32)
             output[:, r : r + height, c : c + width] = result

@@ -6,9 +6,9 @@
 Training. Every channel is divided by its median and less its box mean over the whole image. Training pixels
 are drawn class-balanced (see dataset.sample_pixels); floor(10 %) of them, at random, are held out. Patches
 are turned by a random element of D4 each. He-normal weights, zero biases, batch normalisation with epsilon
-1e-6 and momentum 0.9 (Keras), L2 1e-5 on the weights, cross-entropy, SGD with rate 0.01 * 0.95**epoch, Nesterov
-momentum 0.9, decay 1e-6, batches of 256. After each epoch the loss on the held-out pixels (upright patches, running statistics) is
-taken, and the weights of the smallest one are kept. float32, channels-last.
+1e-6 and momentum 0.9 (Keras), L2 1e-5 on the weights, cross-entropy, SGD with rate 0.01 * 0.95**epoch,
+Nesterov momentum 0.9, decay 1e-6, batches of 256. After each epoch the loss on the held-out pixels (upright
+patches, running statistics) is taken, and the weights of the smallest one are kept. float32, channels-last.
 
 Epochs. With ``--epochs E``, an epoch is one pass over the shuffled training pixels. With ``--patches N``,
 there are 10 epochs of floor(N / 10) patches each, read from an endless row of shuffled passes that goes on
