@@ -83,7 +83,8 @@ namespace detail {
   return result;
 }
 
-[[nodiscard]] inline std::string extents_text(image const& pixels) {
+template <class T, std::size_t Rank>
+[[nodiscard]] std::string extents_text(xt::xtensor<T, Rank> const& pixels) {
   return to_text(pixels.shape()[0]) + " x " + to_text(pixels.shape()[1]);
 }
 
