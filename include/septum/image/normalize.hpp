@@ -1,0 +1,321 @@
+#pragma once
+#include <septum/core/config.hpp>
+#include <septum/core/error.hpp>
+#include <septum/core/text.hpp>
+#include <septum/exec/for_each.hpp>
+#include <septum/image/types.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Prepares raw intensities (row, column, channel) for a net, in place.
+template <class N>
+concept Normalizer = std::copyable<N> && requires(N const normalizer, view<float, 3> pixels) {
+  normalizer(pixels);
+};
+
+namespace detail {
+
+/// Rows that are summed as one block: sums start afresh in each, so that no result depends on how
+/// blocks are dealt to threads.
+inline constexpr std::ptrdiff_t rows_per_block = 128;
+
+/// Calls body(first row, last row) for blocks of rows.
+template <class Body>
+void for_each_block(std::ptrdiff_t rows, exec::threads threads, Body const& body) {
+  for_each_task(threads, (rows + rows_per_block - 1) / rows_per_block, [&](std::ptrdiff_t block) {
+    body(block * rows_per_block, std::min(rows, (block + 1) * rows_per_block));
+  });
+}
+
+/// Index in [0, n) of position `i` when the image is mirrored beyond its edges, edge pixel included
+/// (d c b a | a b c d | d c b a), as often as needed.
+[[nodiscard]] inline std::ptrdiff_t mirrored(std::ptrdiff_t i, std::ptrdiff_t n) {
+  i %= 2 * n;
+  if (i < 0) i += 2 * n;
+  return i < n ? i : 2 * n - 1 - i;
+}
+
+/// \throws unsupported_error `septum.normalize.1` on NaN or infinite pixels.
+inline void require_finite(view<float const, 3> pixels, exec::threads threads) {
+  std::ptrdiff_t const rows = pixels.extent(0);
+  std::ptrdiff_t const values = pixels.extent(1) * pixels.extent(2);
+  auto const finite = [](float value) {
+    return (std::bit_cast<std::uint32_t>(value) & 0x7F800000U) != 0x7F800000U;
+  };
+  std::vector<std::int32_t> broken(static_cast<std::size_t>(rows), 0);
+  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t r = begin; r < end; ++r) {
+      float const* const row = pixels.data() + r * pixels.stride(0);
+      std::int32_t count = 0;
+      for (std::ptrdiff_t k = 0; k < values; ++k) count += finite(row[k]) ? 0 : 1;
+      broken[static_cast<std::size_t>(r)] = count;
+    }
+  });
+  std::int64_t total = 0;
+  for (std::int32_t const count : broken) total += count;
+  if (total == 0) return;
+  auto const first = std::find_if(broken.begin(), broken.end(), [](auto n) { return n != 0; });
+  std::ptrdiff_t const row = first - broken.begin();
+  std::ptrdiff_t k = 0;
+  while (finite(pixels.data()[row * pixels.stride(0) + k])) ++k;
+  throw unsupported_error("septum.normalize.1",
+                          "expected finite intensities, found " + std::to_string(total) +
+                              " NaN or infinite values, the first at row " + std::to_string(row) +
+                              ", column " + std::to_string(k / pixels.extent(2)) + ", channel " +
+                              std::to_string(k % pixels.extent(2)) +
+                              "; replace them before normalising");
+}
+
+/// Median of one channel: the mean of the two middle values when their number is even. The values
+/// are binned by their upper 16 bits in sorted order, and only the middle bin is searched.
+[[nodiscard]] inline double channel_median(view<float const, 3> pixels, std::ptrdiff_t channel,
+                                           exec::threads threads) {
+  std::ptrdiff_t const rows = pixels.extent(0);
+  std::ptrdiff_t const columns = pixels.extent(1);
+  std::ptrdiff_t const step = pixels.extent(2);
+  auto const key_of = [](float value) {
+    auto const bits = std::bit_cast<std::uint32_t>(value + 0.0F);  // -0 counts as 0
+    return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
+  };
+  auto const value_of = [](std::uint32_t key) {
+    return std::bit_cast<float>((key & 0x80000000U) != 0 ? key & 0x7FFFFFFFU : ~key);
+  };
+  auto const row_of = [&](std::ptrdiff_t r) {
+    return pixels.data() + r * pixels.stride(0) + channel;
+  };
+  constexpr std::size_t bins = 1U << 16U;
+  std::ptrdiff_t const parts = std::clamp<std::ptrdiff_t>(threads.count, 1, rows);
+  std::vector<std::uint32_t> counts(bins * static_cast<std::size_t>(parts), 0);
+  for_each_range(threads, parts, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
+    for (std::ptrdiff_t part = first; part < last; ++part) {
+      std::uint32_t* const own = counts.data() + bins * static_cast<std::size_t>(part);
+      for (std::ptrdiff_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) {
+        float const* const row = row_of(r);
+        for (std::ptrdiff_t c = 0; c < columns; ++c) ++own[key_of(row[c * step]) >> 16U];
+      }
+    }
+  });
+  for (std::size_t part = 1; part < static_cast<std::size_t>(parts); ++part)
+    for (std::size_t bin = 0; bin < bins; ++bin) counts[bin] += counts[bins * part + bin];
+
+  auto const pixel_count = static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
+  auto const nth = [&](std::uint64_t rank) {
+    std::uint32_t bin = 0;
+    while (rank >= counts[bin]) rank -= counts[bin++];
+    std::vector<std::uint32_t> keys;
+    keys.reserve(counts[bin]);
+    for (std::ptrdiff_t r = 0; r < rows; ++r)
+      for (std::ptrdiff_t c = 0; c < columns; ++c) {
+        std::uint32_t const key = key_of(row_of(r)[c * step]);
+        if (key >> 16U == bin) keys.push_back(key);
+      }
+    auto const wanted = keys.begin() + static_cast<std::ptrdiff_t>(rank);
+    std::nth_element(keys.begin(), wanted, keys.end());
+    bool const last_of_bin = wanted + 1 == keys.end();
+    // The next rank is wanted as well when the number of pixels is even.
+    std::uint32_t const next = last_of_bin ? 0 : *std::min_element(wanted + 1, keys.end());
+    return std::pair{*wanted, last_of_bin ? std::uint32_t{0} : next};
+  };
+  auto const [lower, upper] = nth((pixel_count - 1) / 2);
+  auto const low = static_cast<double>(value_of(lower));
+  if (pixel_count % 2 == 1) return low;
+  std::uint32_t const above = upper != 0 ? upper : nth(pixel_count / 2).first;
+  return (low + static_cast<double>(value_of(above))) / 2;
+}
+
+/// Subtracts from every pixel the mean of the window x window box around it, per channel, with
+/// mirrored borders. Sums run down the columns and then along the rows, in double.
+inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads threads) {
+  std::ptrdiff_t const rows = pixels.extent(0);
+  std::ptrdiff_t const columns = pixels.extent(1);
+  std::ptrdiff_t const channels = pixels.extent(2);
+  std::ptrdiff_t const values = columns * channels;
+  std::ptrdiff_t const reach = window / 2;
+  double const share = 1.0 / (static_cast<double>(window) * static_cast<double>(window));
+  // Rows are overwritten while other blocks still read them: work on a copy.
+  std::vector<float> source(static_cast<std::size_t>(rows * values));
+  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t r = begin; r < end; ++r)
+      std::copy_n(pixels.data() + r * pixels.stride(0), values, source.data() + r * values);
+  });
+  auto const source_row = [&](std::ptrdiff_t r) {
+    return source.data() + mirrored(r, rows) * values;
+  };
+  for_each_block(rows, threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    // Column sums with a mirrored margin of reach + 1 columns, so that the row sums need no test.
+    std::vector<double> sums(static_cast<std::size_t>((columns + 2 * reach + 1) * channels), 0);
+    double* const middle = sums.data() + (reach + 1) * channels;
+    std::vector<double> box(static_cast<std::size_t>(channels));
+    for (std::ptrdiff_t r = begin - reach; r <= begin + reach; ++r) {
+      float const* const row = source_row(r);
+      for (std::ptrdiff_t k = 0; k < values; ++k) middle[k] += static_cast<double>(row[k]);
+    }
+    for (std::ptrdiff_t r = begin; r < end; ++r) {
+      if (r > begin) {
+        float const* const entering = source_row(r + reach);
+        float const* const leaving = source_row(r - reach - 1);
+        for (std::ptrdiff_t k = 0; k < values; ++k)
+          middle[k] += static_cast<double>(entering[k]) - static_cast<double>(leaving[k]);
+      }
+      for (std::ptrdiff_t c = 1; c <= reach + 1; ++c)
+        std::copy_n(middle + mirrored(-c, columns) * channels, channels, middle - c * channels);
+      for (std::ptrdiff_t c = columns; c < columns + reach; ++c)
+        std::copy_n(middle + mirrored(c, columns) * channels, channels, middle + c * channels);
+      std::fill(box.begin(), box.end(), 0.0);
+      for (std::ptrdiff_t c = -reach - 1; c < reach; ++c)
+        for (std::ptrdiff_t k = 0; k < channels; ++k)
+          box[static_cast<std::size_t>(k)] += middle[c * channels + k];
+      float* const out = pixels.data() + r * pixels.stride(0);
+      float const* const in = source.data() + r * values;
+      for (std::ptrdiff_t k = 0; k < channels; ++k) {
+        double sum = box[static_cast<std::size_t>(k)];
+        for (std::ptrdiff_t c = 0; c < columns; ++c) {
+          std::ptrdiff_t const at = c * channels + k;
+          sum += middle[at + reach * channels] - middle[at - (reach + 1) * channels];
+          out[at] = static_cast<float>(static_cast<double>(in[at]) - sum * share);
+        }
+      }
+    }
+  });
+}
+
+/// Divides one channel by `divisor`.
+inline void divide_channel(view<float, 3> pixels, std::ptrdiff_t channel, double divisor,
+                           exec::threads threads) {
+  for_each_range(threads, pixels.extent(0), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t r = begin; r < end; ++r) {
+      float* value = pixels.data() + r * pixels.stride(0) + channel;
+      for (std::ptrdiff_t c = 0; c < pixels.extent(1); ++c, value += pixels.extent(2))
+        *value = static_cast<float>(static_cast<double>(*value) / divisor);
+    }
+  });
+}
+
+inline void require_odd_window(int window) {
+  SEPTUM_EXPECTS(window >= 1 && window % 2 == 1,
+                 unsupported_error("septum.normalize.2",
+                                   "expected an odd window of at least 1 pixel, found " +
+                                       std::to_string(window) +
+                                       "; give the receptive field of the net, 31 or 61"));
+}
+
+[[nodiscard]] inline unsupported_error no_scale(std::ptrdiff_t channel, char const* statistic,
+                                                double value) {
+  return unsupported_error("septum.normalize.3", "channel " + std::to_string(channel) +
+                                                     ": expected a positive " + statistic +
+                                                     " to divide by, found " + to_text(value) +
+                                                     "; crop empty borders or leave the image out");
+}
+
+}  // namespace detail
+
+/// The published rule: every channel is divided by its median over the whole image, then the mean
+/// of the window x window box around each pixel is subtracted (borders mirrored, edge pixel
+/// included). Axes row, column, channel. Crops and tiles must be cut afterwards: the median sees
+/// the whole image. (CovertLab/DeepCell `process_image`.)
+/// \throws unsupported_error `septum.normalize.1` on NaN or infinite pixels (with their count and
+///         the first position), `.2` on an even window, `.3` naming a channel whose median is not
+///         positive. Callers that know the file put its name in front with add_note().
+struct median_box_normalizer {
+  /// odd side of the box in pixels: the receptive field of the net
+  int window = 61;
+
+  void operator()(view<float, 3> pixels, exec::threads threads = {}) const {
+    detail::require_odd_window(window);
+    if (pixels.size() == 0) return;
+    detail::require_finite(pixels, threads);
+    for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
+      double const median = detail::channel_median(pixels, channel, threads);
+      SEPTUM_EXPECTS(median > 0, detail::no_scale(channel, "median", median));
+      detail::divide_channel(pixels, channel, median, threads);
+    }
+    detail::subtract_box_mean(pixels, window, threads);
+  }
+};
+
+/// The box mean is subtracted first, then every channel is divided by the population standard
+/// deviation of what remains. Axes and errors as median_box_normalizer.
+struct standard_deviation_normalizer {
+  /// odd side of the box in pixels: the receptive field of the net
+  int window = 61;
+
+  void operator()(view<float, 3> pixels, exec::threads threads = {}) const {
+    detail::require_odd_window(window);
+    if (pixels.size() == 0) return;
+    detail::require_finite(pixels, threads);
+    detail::subtract_box_mean(pixels, window, threads);
+    for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
+      double const mean = mean_of(pixels, channel, threads, [](double value) { return value; });
+      double const variance = mean_of(pixels, channel, threads, [mean](double value) {
+        return (value - mean) * (value - mean);
+      });
+      SEPTUM_EXPECTS(variance > 0, detail::no_scale(channel, "standard deviation", variance));
+      detail::divide_channel(pixels, channel, std::sqrt(variance), threads);
+    }
+  }
+
+ private:
+  /// Mean of f(value) over one channel, summed by blocks of rows in fixed order.
+  template <class F>
+  static double mean_of(view<float const, 3> pixels, std::ptrdiff_t channel, exec::threads threads,
+                        F const& f) {
+    std::ptrdiff_t const rows = pixels.extent(0);
+    std::vector<double> sums(
+        static_cast<std::size_t>((rows + detail::rows_per_block - 1) / detail::rows_per_block), 0);
+    detail::for_each_block(rows, threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+      double sum = 0;
+      for (std::ptrdiff_t r = begin; r < end; ++r) {
+        float const* value = pixels.data() + r * pixels.stride(0) + channel;
+        for (std::ptrdiff_t c = 0; c < pixels.extent(1); ++c, value += pixels.extent(2))
+          sum += f(static_cast<double>(*value));
+      }
+      sums[static_cast<std::size_t>(begin / detail::rows_per_block)] = sum;
+    });
+    double total = 0;
+    for (double const sum : sums) total += sum;
+    return total / (static_cast<double>(rows) * static_cast<double>(pixels.extent(1)));
+  }
+};
+
+/// Every channel is divided by its largest value, so that intensities end at 1.
+/// \throws unsupported_error `septum.normalize.1` on NaN or infinite pixels, `.3` naming a channel
+///         without a positive value.
+struct max_normalizer {
+  void operator()(view<float, 3> pixels, exec::threads threads = {}) const {
+    if (pixels.size() == 0) return;
+    detail::require_finite(pixels, threads);
+    for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
+      float largest = std::numeric_limits<float>::lowest();
+      for (std::ptrdiff_t r = 0; r < pixels.extent(0); ++r) {
+        float const* value = pixels.data() + r * pixels.stride(0) + channel;
+        for (std::ptrdiff_t c = 0; c < pixels.extent(1); ++c, value += pixels.extent(2))
+          largest = std::max(largest, *value);
+      }
+      SEPTUM_EXPECTS(largest > 0,
+                     detail::no_scale(channel, "maximum", static_cast<double>(largest)));
+      detail::divide_channel(pixels, channel, static_cast<double>(largest), threads);
+    }
+  }
+};
+
+/// Leaves the intensities as they are; NaN and infinite pixels are still refused
+/// (`septum.normalize.1`).
+struct identity_normalizer {
+  void operator()(view<float, 3> pixels, exec::threads threads = {}) const {
+    detail::require_finite(pixels, threads);
+  }
+};
+
+}  // namespace septum::inline SEPTUM_ABI
