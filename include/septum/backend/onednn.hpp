@@ -1,9 +1,10 @@
 #pragma once
 #include <septum/backend/detail/onednn_library.hpp>
+#include <septum/backend/eigen.hpp>
 #include <septum/backend/problem.hpp>
-#include <septum/backend/reference.hpp>
 #include <septum/core/rng.hpp>
 #include <septum/exec/buffer.hpp>
+#include <septum/exec/default_threads.hpp>
 #include <septum/nn/layers.hpp>
 
 #include <algorithm>
@@ -18,7 +19,7 @@ namespace septum::inline SEPTUM_ABI {
 /// run time; every other layer by the fallback. Float only; double goes to the fallback.
 struct onednn {
   using memory_space = host_space;
-  using fallback = reference;
+  using fallback = eigen;
   static constexpr std::string_view name = "onednn";
 };
 
@@ -57,12 +58,12 @@ struct kernel<onednn, kind::conv, float> {
   struct saved {};
 
   static plan prepare(context<onednn>& ctx, layer_problem const& problem) {
-    detail::onednn_threads const scope{ctx.threads};
+    default_threads const scope{ctx.threads};
     return detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
   }
 
   static packed pack(context<onednn>& ctx, plan const& p, std::span<float const> parameters) {
-    detail::onednn_threads const scope{ctx.threads};
+    default_threads const scope{ctx.threads};
     return detail::checked_onednn("pack the weights of a convolution", [&] {
       // The library takes non-const handles also for what it only reads.
       auto* const values = const_cast<float*>(parameters.data());
@@ -84,7 +85,7 @@ struct kernel<onednn, kind::conv, float> {
 
   static void forward(context<onednn>& ctx, plan const& p, packed const& w, view<float const, 4> x,
                       view<float, 4> y) {
-    detail::onednn_threads const scope{ctx.threads};
+    default_threads const scope{ctx.threads};
     detail::checked_onednn("run a convolution", [&] {
       p.forward.execute(ctx.stream,
                         {{DNNL_ARG_SRC, bind(ctx, p.x, x.data())},
@@ -104,8 +105,8 @@ struct kernel<onednn, kind::conv, float> {
   static void backward(context<onednn>& ctx, plan const& p, packed const& w, saved const&,
                        view<float const, 4> x, view<float const, 4> y, view<float, 4> dy,
                        view<float, 4> dx, std::span<float> dparameters) {
-    if (p.problem.relu) detail::mask_by_relu<float>(y, dy);
-    detail::onednn_threads const scope{ctx.threads};
+    if (p.problem.relu) detail::host_mask_by_relu<float>(ctx.threads, y, dy);
+    default_threads const scope{ctx.threads};
     detail::checked_onednn("run the gradient of a convolution", [&] {
       if (p.data)
         p.data->execute(ctx.stream,

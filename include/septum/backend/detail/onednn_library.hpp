@@ -5,19 +5,13 @@
 #endif
 
 #include <septum/core/error.hpp>
-#include <septum/exec/for_each.hpp>
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-#if defined(_OPENMP)
-#  include <omp.h>
-#endif
-
-#include <algorithm>
 #include <string>
 #include <utility>
 
-/// What differs between oneDNN 2 and 3, and how its errors and thread count become ours.
+/// What differs between oneDNN 2 and 3, and how its errors become ours.
 namespace septum::inline SEPTUM_ABI::detail {
 
 /// Runs `call` and turns an exception of oneDNN into a device_error that names `what`.
@@ -79,28 +73,5 @@ inline dnnl::primitive_attr onednn_attributes(bool relu) {
   }
   return attributes;
 }
-
-/// oneDNN splits its work over the OpenMP default number of threads, both when a primitive is made
-/// and when it runs; this sets that number for a scope and restores it.
-class onednn_threads {
- public:
-  explicit onednn_threads([[maybe_unused]] exec::threads threads) {
-#if defined(_OPENMP)
-    omp_set_num_threads(std::max(threads.count, 1));
-#endif
-  }
-  onednn_threads(onednn_threads const&) = delete;
-  onednn_threads& operator=(onednn_threads const&) = delete;
-  ~onednn_threads() {
-#if defined(_OPENMP)
-    omp_set_num_threads(before_);
-#endif
-  }
-
- private:
-#if defined(_OPENMP)
-  int before_ = omp_get_max_threads();
-#endif
-};
 
 }  // namespace septum::inline SEPTUM_ABI::detail
