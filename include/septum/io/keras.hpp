@@ -6,6 +6,7 @@
 #include <septum/io/file.hpp>
 #include <septum/net/model.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +51,7 @@ struct keras_layer {
 struct keras_file {
   std::filesystem::path path{};
   std::string version{};  ///< of Keras; empty in files of 2016
-  double epsilon = 0;   ///< added to the variance inside the root
+  double epsilon = 0;     ///< added to the variance inside the root
   bool holds_variance = false;
   std::vector<keras_layer> layers{};
   int channels = 0;
@@ -160,11 +161,12 @@ struct keras_file {
       refuse_keras(path, "layer " + printable(name) + ": expected a group, found none");
     file.layers.push_back(read_keras_layer(path, name, group->second));
   }
-  std::size_t const groups = weights->groups.size();
-  if (groups != file.layers.size() || !weights->datasets.empty())
-    refuse_keras(path, "expected " + to_text(file.layers.size()) + " layers, found " +
-                           to_text(groups) + " groups and " + to_text(weights->datasets.size()) +
-                           " tensors beside them");
+  for (auto const& [name, group] : weights->groups)
+    if (std::find(names->second.begin(), names->second.end(), name) == names->second.end())
+      refuse_keras(path, "expected only the layers of layer_names, found " + printable(name));
+  if (!weights->datasets.empty())
+    refuse_keras(path, "expected tensors inside layers, found " +
+                           printable(weights->datasets.begin()->first) + " beside them");
   std::erase_if(file.layers, [](keras_layer const& layer) { return layer.kind == "nothing"; });
   // The last activation of a classifier is softmax; old files do not tell it from relu.
   if (!file.layers.empty() && file.layers.back().kind == "relu")
