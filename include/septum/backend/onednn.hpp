@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace septum::inline SEPTUM_ABI {
 
@@ -37,7 +38,8 @@ struct context<onednn> {
 };
 
 /// Convolution and dense layer. Maps stay channels-last; `pack` puts the weights into the order the
-/// primitive asks for.
+/// primitive asks for. In training, a layer whose window covers its whole input (dense layers, and
+/// the last convolution of a patch net) is a matrix product of the maps as they lie.
 template <>
 struct kernel<onednn, kind::conv, float> {
   struct plan {
@@ -50,19 +52,32 @@ struct kernel<onednn, kind::conv, float> {
     std::optional<dnnl::convolution_backward_weights::primitive_desc> weights_description;
     std::optional<dnnl::convolution_backward_weights> backward_weights;
     std::size_t scratch_bytes = 0;  // of the largest primitive
+    bool is_product = false;        // no primitives then
   };
   struct packed {
     dnnl::memory weights, bias;
-    dnnl::memory data_weights;  // for the input gradient; empty when not trained
+    dnnl::memory data_weights;      // for the input gradient; empty when not trained
+    std::vector<float> parameters;  // as given; only for a product
   };
   struct saved {};
 
   static plan prepare(context<onednn>& ctx, layer_problem const& problem) {
+    if (covers_its_input(problem)) {
+      plan p;
+      p.problem = problem;
+      p.is_product = true;
+      return p;
+    }
     default_threads const scope{ctx.threads};
     return detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
   }
 
   static packed pack(context<onednn>& ctx, plan const& p, std::span<float const> parameters) {
+    if (p.is_product) {
+      packed result;
+      result.parameters.assign(parameters.begin(), parameters.end());
+      return result;
+    }
     default_threads const scope{ctx.threads};
     return detail::checked_onednn("pack the weights of a convolution", [&] {
       // The library takes non-const handles also for what it only reads.
@@ -86,6 +101,7 @@ struct kernel<onednn, kind::conv, float> {
   static void forward(context<onednn>& ctx, plan const& p, packed const& w, view<float const, 4> x,
                       view<float, 4> y) {
     default_threads const scope{ctx.threads};
+    if (p.is_product) return multiply(p, w, x, y);
     detail::checked_onednn("run a convolution", [&] {
       p.forward.execute(ctx.stream,
                         {{DNNL_ARG_SRC, bind(ctx, p.x, x.data())},
@@ -107,6 +123,7 @@ struct kernel<onednn, kind::conv, float> {
                        view<float, 4> dx, std::span<float> dparameters) {
     if (p.problem.relu) detail::host_mask_by_relu<float>(ctx.threads, y, dy);
     default_threads const scope{ctx.threads};
+    if (p.is_product) return multiply_gradients(p, w, x, dy, dx, dparameters);
     detail::checked_onednn("run the gradient of a convolution", [&] {
       if (p.data)
         p.data->execute(ctx.stream,
@@ -133,6 +150,40 @@ struct kernel<onednn, kind::conv, float> {
   }
 
  private:
+  static bool covers_its_input(layer_problem const& problem) {
+    return problem.training && problem.out.height == 1 && problem.out.width == 1 &&
+           problem.geometry.dilation == 1 && problem.in.height == problem.geometry.kernel &&
+           problem.in.width == problem.geometry.kernel;
+  }
+
+  // y = x W^T + bias with one row per image.
+  static void multiply(plan const& p, packed const& w, view<float const, 4> x, view<float, 4> y) {
+    std::ptrdiff_t const filters = p.problem.out.channels;
+    auto const depth = static_cast<std::ptrdiff_t>(p.problem.in.size());
+    float const* const bias = w.parameters.data() + filters * depth;
+    for (std::ptrdiff_t n = 0; n < p.problem.batch; ++n)
+      std::copy_n(bias, filters, y.data() + n * filters);
+    detail::onednn_product('N', 'T', p.problem.batch, filters, depth, x.data(), w.parameters.data(),
+                           1.0F, y.data());
+    if (p.problem.relu)
+      for (std::ptrdiff_t i = 0; i < y.size(); ++i) y.data()[i] = std::max(y.data()[i], 0.0F);
+  }
+  static void multiply_gradients(plan const& p, packed const& w, view<float const, 4> x,
+                                 view<float const, 4> dy, view<float, 4> dx,
+                                 std::span<float> dparameters) {
+    std::ptrdiff_t const filters = p.problem.out.channels;
+    auto const depth = static_cast<std::ptrdiff_t>(p.problem.in.size());
+    if (p.problem.input_gradient)
+      detail::onednn_product('N', 'N', p.problem.batch, depth, filters, dy.data(),
+                             w.parameters.data(), 0.0F, dx.data());
+    detail::onednn_product('T', 'N', filters, depth, p.problem.batch, dy.data(), x.data(), 0.0F,
+                           dparameters.data());
+    float* const dbias = dparameters.data() + filters * depth;
+    std::fill_n(dbias, filters, 0.0F);
+    for (std::ptrdiff_t n = 0; n < p.problem.batch; ++n)
+      for (std::ptrdiff_t f = 0; f < filters; ++f) dbias[f] += dy.data()[n * filters + f];
+  }
+
   static plan describe(context<onednn>& ctx, layer_problem const& problem) {
     using dnnl::memory;
     using tag = memory::format_tag;

@@ -8,6 +8,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,19 @@ decltype(auto) checked_onednn(char const* what, Call&& call, where at = where::h
                                      : "; use another backend, e.g. --backend eigen"),
         kind, at);
   }
+}
+
+/// C = op(A) op(B) + beta C for row-major matrices without gaps: C is rows x columns, op(A) rows x
+/// depth; `a` and `b` are 'N' (as stored) or 'T' (transposed).
+inline void onednn_product(char a, char b, std::ptrdiff_t rows, std::ptrdiff_t columns,
+                           std::ptrdiff_t depth, float const* left, float const* right, float beta,
+                           float* result) {
+  checked_onednn("multiply matrices", [&] {
+    dnnl::error::wrap_c_api(
+        dnnl_sgemm(a, b, rows, columns, depth, 1.0F, left, a == 'N' ? depth : rows, right,
+                   b == 'N' ? columns : depth, beta, result, columns),
+        "sgemm failed");
+  });
 }
 
 /// Primitive descriptor of a forward primitive; `arguments` in the order both versions share.
