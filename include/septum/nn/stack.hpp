@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <tuple>
 #include <type_traits>
 
@@ -78,6 +79,20 @@ constexpr std::uint64_t fnv1a(std::uint64_t hash, std::uint64_t value) {
   return hash;
 }
 
+// What tells two sets of parameters apart: names, windows, widths and counts of the layers.
+constexpr std::uint64_t layers_signature(int channels, std::span<std::string_view const> names,
+                                         std::span<layer_row const> rows) {
+  std::uint64_t hash = fnv1a(0xCBF29CE484222325ULL, static_cast<std::uint64_t>(channels));
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    hash = fnv1a(hash, names[k].size());
+    hash = fnv1a(hash, static_cast<std::uint64_t>(names[k].front()));
+    hash = fnv1a(hash, static_cast<std::uint64_t>(rows[k].geometry.kernel));
+    hash = fnv1a(hash, static_cast<std::uint64_t>(rows[k].out.channels));
+    hash = fnv1a(hash, rows[k].count);
+  }
+  return hash;
+}
+
 // Values that stand in when a composition is wrong, so that one mistake gives one message.
 struct poisoned_stack {
   static constexpr int depth = 0;
@@ -132,17 +147,8 @@ struct checked_stack<true, Input, Layers...> {
   static constexpr std::size_t parameter_count = patch_rows.back().offset + patch_rows.back().count;
 
   /// Identifies a set of parameters: equal for the patch form and the fully convolutional form.
-  static constexpr std::uint64_t signature = [] {
-    std::uint64_t hash = detail::fnv1a(0xCBF29CE484222325ULL, Input::channels);
-    std::size_t k = 0;
-    ((hash = detail::fnv1a(hash, Layers::name.size()),
-      hash = detail::fnv1a(hash, static_cast<std::uint64_t>(Layers::name.front())),
-      hash = detail::fnv1a(hash, static_cast<std::uint64_t>(patch_rows[k].geometry.kernel)),
-      hash = detail::fnv1a(hash, static_cast<std::uint64_t>(patch_rows[k].out.channels)),
-      hash = detail::fnv1a(hash, patch_rows[k].count), ++k),
-     ...);
-    return hash;
-  }();
+  static constexpr std::uint64_t signature =
+      detail::layers_signature(Input::channels, std::array{Layers::name...}, patch_rows);
 
   /// Values of the largest map that passes between two layers for one input of height x width.
   static constexpr std::size_t largest_map(int height, int width) {
