@@ -43,23 +43,22 @@ struct dataset_files {
 /// or .png file is a channel named by its stem. throws     io_error when two files claim one
 /// meaning, or the folder cannot be listed
 [[nodiscard]] inline dataset_files list_dataset(std::filesystem::path const& folder) {
-  using namespace detail;
   std::error_code failure;
-  std::map<std::string, fs::path> by_stem;
-  for (fs::directory_iterator entry{folder, failure}, end; !failure && entry != end;
+  std::map<std::string, std::filesystem::path> by_stem;
+  for (std::filesystem::directory_iterator entry{folder, failure}, end; !failure && entry != end;
        entry.increment(failure)) {
-    fs::path const& path = entry->path();
-    if (path.filename().native().starts_with('.') || !has_image_extension(path) ||
+    std::filesystem::path const& path = entry->path();
+    if (path.filename().native().starts_with('.') || !detail::has_image_extension(path) ||
         path.extension() == ".npy")
       continue;
     auto const [same, added] = by_stem.emplace(path.stem().native(), path);
     if (!added)
-      throw io_error{"septum.dataset.1", shown(folder) + ": expected one file per name, found " +
-                                             shown(std::min(same->second, path).filename()) +
-                                             " and " +
-                                             shown(std::max(same->second, path).filename())};
+      throw io_error{"septum.dataset.1",
+                     detail::shown(folder) + ": expected one file per name, found " +
+                         detail::shown(std::min(same->second, path).filename()) + " and " +
+                         detail::shown(std::max(same->second, path).filename())};
   }
-  if (failure) throw_call_failed(folder, "listing the data set", failure.value());
+  if (failure) detail::throw_call_failed(folder, "listing the data set", failure.value());
   dataset_files files;
   constexpr std::string_view interior_lead = "interior_";
   for (auto const& [stem, path] : by_stem) {
@@ -72,7 +71,7 @@ struct dataset_files {
     } else if (stem == "labels" || stem == "instances") {
       if (files.instances)
         throw io_error{"septum.dataset.1",
-                       shown(folder) + ": expected labels or instances, found both"};
+                       detail::shown(folder) + ": expected labels or instances, found both"};
       files.instances = path;
     } else if (!stem.ends_with("_mask")) {
       files.channels.push_back({stem, path});
@@ -175,10 +174,9 @@ inline void read_truth(dataset& data, dataset_files const& files, std::string co
 [[nodiscard]] inline dataset read_dataset(std::filesystem::path const& folder,
                                           std::vector<std::string> const& wanted = {},
                                           exec::threads threads = {}) {
-  using namespace detail;
-  std::string const name = shown(folder);
+  std::string const name = detail::shown(folder);
   dataset_files const files = list_dataset(folder);
-  std::vector<channel_file> const channels = chosen_channels(files, wanted, name);
+  std::vector<channel_file> const channels = detail::chosen_channels(files, wanted, name);
   dataset data;
   data.name = (folder.filename().empty() ? folder.parent_path() : folder).filename().native();
   scaled_image source = read_channels(channels);
@@ -186,12 +184,12 @@ inline void read_truth(dataset& data, dataset_files const& files, std::string co
   data.pixel_size_um = source.pixel_size_um;
   for (std::size_t i = 0; i < channels.size(); ++i) {
     data.channels.push_back(channels[i].name);
-    if (std::string const problem = channel_problem(data.pixels, i); !problem.empty())
-      throw io_error{"septum.dataset.5", shown(channels[i].path) + ": " + problem};
+    if (std::string const problem = detail::channel_problem(data.pixels, i); !problem.empty())
+      throw io_error{"septum.dataset.5", detail::shown(channels[i].path) + ": " + problem};
   }
   require_finite(data.pixels, name);
-  read_truth(data, files, name, shown(channels.front().path.filename()), threads);
-  std::vector<std::size_t> const counts = count_classes(data.truth);
+  detail::read_truth(data, files, name, detail::shown(channels.front().path.filename()), threads);
+  std::vector<std::size_t> const counts = detail::count_classes(data.truth);
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (counts[i] == 0)
       throw io_error{"septum.dataset.6", name + ": expected pixels of class '" +
@@ -224,7 +222,6 @@ struct dataset_summary {
 /// Looks at everything in a data-set folder and collects problems instead of stopping at the first.
 /// throws     io_error only when the folder cannot be listed
 [[nodiscard]] inline dataset_summary inspect_dataset(std::filesystem::path const& folder) {
-  using namespace detail;
   dataset_summary summary;
   auto const attempt = [&](auto const& step) {
     try {
@@ -235,9 +232,9 @@ struct dataset_summary {
       return false;
     }
   };
-  std::string const name = shown(folder);
+  std::string const name = detail::shown(folder);
   dataset_files files;
-  if (std::error_code ignored; !fs::is_directory(folder, ignored))
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored))
     throw io_error{"septum.dataset.7", name + ": expected a data-set folder"};
   if (!attempt([&] { files = list_dataset(folder); })) return summary;
   dataset data;
@@ -245,12 +242,12 @@ struct dataset_summary {
     attempt([&] {
       scaled_image const source = read_scaled_image(file.path);
       std::vector<float> values{source.pixels.begin(), source.pixels.end()};
-      require_finite(source.pixels, shown(file.path));
+      require_finite(source.pixels, detail::shown(file.path));
       auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
       std::nth_element(values.begin(), middle, values.end());
       auto const [low, high] = std::minmax_element(values.begin(), values.end());
       summary.channels.push_back({.name = file.name,
-                                  .file = shown(file.path.filename()),
+                                  .file = detail::shown(file.path.filename()),
                                   .height = source.pixels.shape()[0],
                                   .width = source.pixels.shape()[1],
                                   .lowest = *low,
@@ -260,15 +257,16 @@ struct dataset_summary {
   // A channel that cannot be read has been reported.
   if (summary.channels.size() == files.channels.size())
     attempt([&] {
-      scaled_image source = read_channels(chosen_channels(files, {}, name));
+      scaled_image source = read_channels(detail::chosen_channels(files, {}, name));
       summary.pixel_size_um = source.pixel_size_um;
       data.pixels = std::move(source.pixels);
       for (std::size_t i = 0; i < files.channels.size(); ++i)
-        if (std::string const problem = channel_problem(data.pixels, i); !problem.empty())
-          summary.problems.push_back(shown(files.channels[i].path) + ": " + problem);
-      read_truth(data, files, name, shown(files.channels.front().path.filename()), {});
+        if (std::string const problem = detail::channel_problem(data.pixels, i); !problem.empty())
+          summary.problems.push_back(detail::shown(files.channels[i].path) + ": " + problem);
+      detail::read_truth(data, files, name, detail::shown(files.channels.front().path.filename()),
+                         {});
       summary.class_names = data.truth.class_names;
-      summary.pixels_of_class = count_classes(data.truth);
+      summary.pixels_of_class = detail::count_classes(data.truth);
       summary.unlabelled = data.truth.class_of_pixel.size();
       for (std::size_t i = 0; i < summary.class_names.size(); ++i) {
         summary.unlabelled -= summary.pixels_of_class[i];

@@ -68,15 +68,14 @@ inline void keep_previous(fs::path const& path) {
 /// Writes a checkpoint; the one it replaces stays as `previous_checkpoint(path)`.
 /// throws     io_error; the files on the disk then are those of before
 inline void write_checkpoint(std::filesystem::path const& path, checkpoint const& state) {
-  using namespace detail;
   std::map<std::string, std::string> metadata{
       {"format", "septum-checkpoint"}, {"format_version", to_text(checkpoint_format_version)}};
   for (auto const& [key, value] : state.texts) metadata["text." + key] = value;
-  std::vector<stored_tensor> tensors;
+  std::vector<detail::stored_tensor> tensors;
   auto const add = [&]<class T>(std::map<std::string, std::vector<T>> const& lists) {
     for (auto const& [name, values] : lists)
-      tensors.push_back({std::string{tensor_type<T>()} + "." + name,
-                         tensor_type<T>(),
+      tensors.push_back({std::string{detail::tensor_type<T>()} + "." + name,
+                         detail::tensor_type<T>(),
                          {static_cast<std::int64_t>(values.size())},
                          std::as_bytes(std::span{values})});
   };
@@ -84,8 +83,8 @@ inline void write_checkpoint(std::filesystem::path const& path, checkpoint const
   add(state.integers);
   add(state.floats);
   atomic_file file{path};
-  write_safetensors(file, metadata, tensors);
-  keep_previous(path);
+  detail::write_safetensors(file, metadata, tensors);
+  detail::keep_previous(path);
   file.commit();
 }
 
@@ -93,9 +92,8 @@ inline void write_checkpoint(std::filesystem::path const& path, checkpoint const
 /// throws     io_error for a damaged, foreign or newer file; the message names the previous
 ///            generation when there is one, which is never taken unasked
 [[nodiscard]] inline checkpoint read_checkpoint(std::filesystem::path const& path) {
-  using namespace detail;
   try {
-    safetensors_file const file{path};
+    detail::safetensors_file const file{path};
     auto const& metadata = file.metadata();
     auto const text = [&](std::string const& key) {
       auto const found = metadata.find(key);
@@ -114,10 +112,10 @@ inline void write_checkpoint(std::filesystem::path const& path, checkpoint const
     checkpoint state;
     for (auto const& [key, value] : metadata)
       if (key.starts_with("text.")) state.texts[key.substr(5)] = value;
-    for (stored_tensor const& tensor : file.tensors()) {
+    for (detail::stored_tensor const& tensor : file.tensors()) {
       auto const take = [&]<class T>(std::map<std::string, std::vector<T>>& lists) {
-        std::string const lead = std::string{tensor_type<T>()} + ".";
-        if (tensor.type != tensor_type<T>() || !tensor.name.starts_with(lead)) return false;
+        std::string const lead = std::string{detail::tensor_type<T>()} + ".";
+        if (tensor.type != detail::tensor_type<T>() || !tensor.name.starts_with(lead)) return false;
         std::vector<T>& values = lists[tensor.name.substr(lead.size())];
         values.resize(tensor.bytes.size() / sizeof(T));
         if (!values.empty()) std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
@@ -131,11 +129,11 @@ inline void write_checkpoint(std::filesystem::path const& path, checkpoint const
     return state;
   } catch (io_error const& failure) {
     std::error_code ignored;
-    fs::path const kept = previous_checkpoint(path);
-    if (!fs::exists(kept, ignored)) throw;
+    std::filesystem::path const kept = previous_checkpoint(path);
+    if (!std::filesystem::exists(kept, ignored)) throw;
     throw io_error{failure.id(),
-                   failure.message() + "; the checkpoint before it is kept as " + shown(kept) +
-                       ": rename it to go on from there",
+                   failure.message() + "; the checkpoint before it is kept as " +
+                       detail::shown(kept) + ": rename it to go on from there",
                    failure.kind()};
   }
 }

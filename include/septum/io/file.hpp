@@ -54,34 +54,36 @@ struct read_limits {
 ///            `limits.max_bytes` or than the memory, or cannot be read
 [[nodiscard]] inline file_content read_file(std::filesystem::path const& path,
                                             read_limits limits = {}) {
-  using namespace detail;
   // O_NONBLOCK keeps the open of a pipe without writer from hanging.
-  descriptor file = open_file(path, O_RDONLY | O_NONBLOCK, "opening");
+  detail::descriptor file = detail::open_file(path, O_RDONLY | O_NONBLOCK, "opening");
   struct stat state {};
-  if (::fstat(file.get(), &state) != 0) throw_call_failed(path, "reading", errno);
+  if (::fstat(file.get(), &state) != 0) detail::throw_call_failed(path, "reading", errno);
   if (S_ISDIR(state.st_mode))
-    throw io_error{"septum.file.3", shown(path) + ": expected a file, found a folder"};
+    throw io_error{"septum.file.3", detail::shown(path) + ": expected a file, found a folder"};
   if (!S_ISREG(state.st_mode))
-    throw io_error{"septum.file.3", shown(path) + ": expected a file, found a device or a pipe: " +
-                                        "not a regular file"};
+    throw io_error{"septum.file.3",
+                   detail::shown(path) +
+                       ": expected a file, found a device or a pipe: " + "not a regular file"};
   auto const size = static_cast<std::uint64_t>(state.st_size);
-  if (size == 0) throw io_error{"septum.file.4", shown(path) + ": empty file"};
+  if (size == 0) throw io_error{"septum.file.4", detail::shown(path) + ": empty file"};
   if (size > limits.max_bytes)
-    throw io_error{"septum.file.5", shown(path) + ": expected at most " +
+    throw io_error{"septum.file.5", detail::shown(path) + ": expected at most " +
                                         to_text(limits.max_bytes) + " bytes, found " +
                                         to_text(size)};
   std::unique_ptr<std::byte[]> data;
   try {
     data = std::make_unique_for_overwrite<std::byte[]>(size);
   } catch (std::bad_alloc const&) {
-    throw io_error{"septum.file.6",
-                   shown(path) + ": no memory for the " + to_text(size) + " bytes of this file",
-                   fault::resource};
+    throw io_error{
+        "septum.file.6",
+        detail::shown(path) + ": no memory for the " + to_text(size) + " bytes of this file",
+        fault::resource};
   }
-  std::size_t const got = read_some(file, path, data.get(), size, 0);
+  std::size_t const got = detail::read_some(file, path, data.get(), size, 0);
   if (got != size)
-    throw io_error{"septum.file.7", shown(path) + ": expected " + to_text(size) + " bytes, found " +
-                                        to_text(got) + ": the file shrank while it was read"};
+    throw io_error{"septum.file.7", detail::shown(path) + ": expected " + to_text(size) +
+                                        " bytes, found " + to_text(got) +
+                                        ": the file shrank while it was read"};
   return {std::move(data), size};
 }
 
@@ -155,35 +157,35 @@ class atomic_file {
  public:
   /// Creates the temporary file, so that a folder which cannot be written to fails here.
   explicit atomic_file(std::filesystem::path target) : target_{std::move(target)} {
-    using namespace detail;
     if (target_.filename().empty() || target_.filename() == "." || target_.filename() == "..")
-      throw io_error{"septum.file.8", shown(target_) + ": expected the name of a file to write"};
+      throw io_error{"septum.file.8",
+                     detail::shown(target_) + ": expected the name of a file to write"};
     follow_links();
     struct stat state {};
     if (::stat(target_.c_str(), &state) == 0) {
       if (S_ISDIR(state.st_mode))
         throw io_error{"septum.file.8",
-                       shown(target_) + ": expected a file to write, found a folder"};
+                       detail::shown(target_) + ": expected a file to write, found a folder"};
       direct_ = !S_ISREG(state.st_mode);
     } else if (errno != ENOENT) {
-      throw_call_failed(target_, "opening for writing", errno);
+      detail::throw_call_failed(target_, "opening for writing", errno);
     }
     if (direct_) {
-      file_ = open_file(target_, O_WRONLY, "opening for writing");
+      file_ = detail::open_file(target_, O_WRONLY, "opening for writing");
       return;
     }
-    folder_ = folder_of(target_);
-    remove_stale_files_once(folder_);
-    temporary_ = folder_ / temporary_name("file");
-    int const opened = checked_call(system_call::open, target_, [&] {
+    folder_ = detail::folder_of(target_);
+    detail::remove_stale_files_once(folder_);
+    temporary_ = folder_ / detail::temporary_name("file");
+    int const opened = detail::checked_call(system_call::open, target_, [&] {
       return ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     });
     if (opened < 0) {
       int const code = errno;
       temporary_.clear();
-      throw_call_failed(target_, "opening for writing", code);
+      detail::throw_call_failed(target_, "opening for writing", code);
     }
-    file_ = descriptor{opened};
+    file_ = detail::descriptor{opened};
     // A replaced file keeps its permissions; where that is refused, the new one has the default.
     if (S_ISREG(state.st_mode)) static_cast<void>(::fchmod(opened, state.st_mode & 07777U));
   }

@@ -104,30 +104,30 @@ struct numbered_name {
 ///            a number occurs twice, or, unless `allow_gaps`, when one is missing
 [[nodiscard]] inline std::vector<frame_file> list_frames(std::filesystem::path const& folder,
                                                          bool allow_gaps = false) {
-  using namespace detail;
   std::error_code failure;
-  std::vector<fs::path> paths;
-  for (fs::directory_iterator entry{folder, failure}, end; !failure && entry != end;
+  std::vector<std::filesystem::path> paths;
+  for (std::filesystem::directory_iterator entry{folder, failure}, end; !failure && entry != end;
        entry.increment(failure)) {
     bool const hidden = entry->path().filename().native().starts_with('.');
-    if (!hidden && has_image_extension(entry->path())) paths.push_back(entry->path());
+    if (!hidden && detail::has_image_extension(entry->path())) paths.push_back(entry->path());
   }
-  if (failure) throw_call_failed(folder, "listing the folder", failure.value());
+  if (failure) detail::throw_call_failed(folder, "listing the folder", failure.value());
   if (paths.empty())
     throw io_error{
         "septum.frames.2",
-        shown(folder) + ": expected .tif, .png or .npy images in this folder, found none"};
+        detail::shown(folder) + ": expected .tif, .png or .npy images in this folder, found none"};
   std::sort(paths.begin(), paths.end());
-  std::vector<numbered_name> names;
-  for (fs::path const& path : paths) names.push_back(split_name(path.stem().native()));
-  std::size_t const field = frame_field(names, paths, folder);
+  std::vector<detail::numbered_name> names;
+  for (std::filesystem::path const& path : paths)
+    names.push_back(detail::split_name(path.stem().native()));
+  std::size_t const field = detail::frame_field(names, paths, folder);
   std::vector<frame_file> frames;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     auto const& numbers = names[i].numbers;
     if (numbers.empty() && paths.size() > 1)
-      throw io_error{"septum.frames.1", shown(folder) +
-                                            ": expected a frame number in the name of " +
-                                            shown(paths[i].filename()) + " and its neighbours"};
+      throw io_error{"septum.frames.1",
+                     detail::shown(folder) + ": expected a frame number in the name of " +
+                         detail::shown(paths[i].filename()) + " and its neighbours"};
     frames.push_back({numbers.empty() ? 0 : numbers[field], paths[i]});
   }
   std::stable_sort(frames.begin(), frames.end(),
@@ -144,12 +144,14 @@ struct numbered_name {
   }
   if (!doubled.empty())
     throw io_error{"septum.frames.3",
-                   shown(folder) + ": expected each frame once, found twice: " + listed(doubled)};
+                   detail::shown(folder) +
+                       ": expected each frame once, found twice: " + detail::listed(doubled)};
   if (!missing.empty() && !allow_gaps)
-    throw io_error{"septum.frames.4",
-                   shown(folder) + ": expected frames " + to_text(frames.front().index) + " to " +
-                       to_text(frames.back().index) + ", missing: " + listed(missing) +
-                       "; add them, or allow gaps to keep the true times"};
+    throw io_error{"septum.frames.4", detail::shown(folder) + ": expected frames " +
+                                          to_text(frames.front().index) + " to " +
+                                          to_text(frames.back().index) +
+                                          ", missing: " + detail::listed(missing) +
+                                          "; add them, or allow gaps to keep the true times"};
   return frames;
 }
 

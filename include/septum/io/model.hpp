@@ -161,30 +161,29 @@ inline void require_consistent(model const& trained, std::string const& name) {
 /// description and checksums as metadata. Complete or not at all.
 /// throws     weights_error when layout and blobs disagree or a value is not finite; io_error
 inline void write_model(std::filesystem::path const& path, model const& trained) {
-  using namespace detail;
-  require_consistent(trained, shown(path));
+  detail::require_consistent(trained, detail::shown(path));
   model_description const& description = trained.description;
   std::map<std::string, std::string> metadata{
       {"format", "septum-model"},
       {"format_version", to_text(model_format_version)},
       {"architecture", description.architecture},
-      {"signature", hexadecimal(description.signature)},
+      {"signature", detail::hexadecimal(description.signature)},
       {"receptive_field", to_text(description.receptive_field)},
-      {"channels", list_text(description.channels)},
-      {"classes", list_text(description.classes)},
+      {"channels", detail::list_text(description.channels)},
+      {"classes", detail::list_text(description.classes)},
       {"normalizer", description.normalizer},
       {"normalizer_window", to_text(description.normalizer_window)},
       {"pixel_size_um", to_text(description.pixel_size_um)}};
   for (auto const& [key, value] : description.provenance)
-    metadata[std::string{provenance_lead} + key] = value;
-  std::vector<stored_tensor> tensors;
+    metadata[std::string{detail::provenance_lead} + key] = value;
+  std::vector<detail::stored_tensor> tensors;
   for (std::size_t net = 0; net < trained.parameter_sets.size(); ++net)
     for (tensor_slice const& slice : trained.layout)
-      tensors.push_back({net_lead(net) + slice.name, "F32", slice.extents,
+      tensors.push_back({detail::net_lead(net) + slice.name, "F32", slice.extents,
                          std::as_bytes(std::span{trained.parameter_sets[net]}.subspan(
                              slice.offset, slice.count))});
   atomic_file file{path};
-  write_safetensors(file, metadata, tensors);
+  detail::write_safetensors(file, metadata, tensors);
   file.commit();
 }
 
@@ -192,11 +191,10 @@ inline void write_model(std::filesystem::path const& path, model const& trained)
 /// throws     io_error for a damaged, foreign or newer file; weights_error when its nets have
 ///            different tensors or hold NaN or infinity
 [[nodiscard]] inline model read_model(std::filesystem::path const& path) {
-  using namespace detail;
-  safetensors_file const file{path};
+  detail::safetensors_file const file{path};
   model result;
-  result.description = model_metadata{file.metadata(), file.name()}.read();
-  for (stored_tensor const& tensor : file.tensors()) {
+  result.description = detail::model_metadata{file.metadata(), file.name()}.read();
+  for (detail::stored_tensor const& tensor : file.tensors()) {
     auto const fail = [&](std::string const& expected) {
       throw weights_error{"septum.model.11", file.name() + ": tensor '" + printable(tensor.name) +
                                                  "': expected " + expected};
@@ -204,18 +202,18 @@ inline void write_model(std::filesystem::path const& path, model const& trained)
     if (tensor.type != "F32") fail("dtype F32, found " + tensor.type);
     std::size_t net = result.parameter_sets.size();
     // The tensors of one net follow each other, so the name says whether a new net starts.
-    if (net > 0 && tensor.name.starts_with(net_lead(net - 1))) --net;
-    if (!tensor.name.starts_with(net_lead(net)))
-      fail("a name that starts with \"" + net_lead(net) + "\"");
+    if (net > 0 && tensor.name.starts_with(detail::net_lead(net - 1))) --net;
+    if (!tensor.name.starts_with(detail::net_lead(net)))
+      fail("a name that starts with \"" + detail::net_lead(net) + "\"");
     if (net == result.parameter_sets.size()) result.parameter_sets.emplace_back();
     auto& values = result.parameter_sets[net];
     std::size_t const count = tensor.bytes.size() / sizeof(float);
-    tensor_slice const slice{tensor.name.substr(net_lead(net).size()), tensor.extents,
+    tensor_slice const slice{tensor.name.substr(detail::net_lead(net).size()), tensor.extents,
                              values.size(), count};
     values.resize(values.size() + count);
     if (count > 0)
       std::memcpy(values.data() + slice.offset, tensor.bytes.data(), tensor.bytes.size());
-    require_finite_values(values, slice, net, file.name());
+    detail::require_finite_values(values, slice, net, file.name());
     if (net == 0) {
       result.layout.push_back(slice);
     } else if (std::find(result.layout.begin(), result.layout.end(), slice) ==
@@ -236,7 +234,6 @@ inline void write_model(std::filesystem::path const& path, model const& trained)
 /// throws     weights_error
 inline void require_model_for(model const& trained, std::vector<tensor_slice> const& layout,
                               std::uint64_t signature, std::string const& name = "model") {
-  using namespace detail;
   std::string differences;
   auto const add = [&](std::string const& text) {
     differences += (differences.empty() ? "" : "; ") + text;
@@ -248,19 +245,20 @@ inline void require_model_for(model const& trained, std::vector<tensor_slice> co
   for (tensor_slice const& expected : layout) {
     auto const found = find(trained.layout, expected.name);
     if (found == trained.layout.end())
-      add("'" + expected.name + "' " + extents_list(expected.extents) + " is missing");
+      add("'" + expected.name + "' " + detail::extents_list(expected.extents) + " is missing");
     else if (found->extents != expected.extents)
-      add("'" + expected.name + "' expected " + extents_list(expected.extents) + ", found " +
-          extents_list(found->extents));
+      add("'" + expected.name + "' expected " + detail::extents_list(expected.extents) +
+          ", found " + detail::extents_list(found->extents));
     else if (found->offset != expected.offset && differences.empty())
       add("'" + expected.name + "' stands in another place");
   }
   for (tensor_slice const& found : trained.layout)
     if (find(layout, found.name) == layout.end())
-      add("'" + printable(found.name) + "' " + extents_list(found.extents) + " is not expected");
+      add("'" + printable(found.name) + "' " + detail::extents_list(found.extents) +
+          " is not expected");
   if (trained.description.signature != signature)
-    add("signature expected " + hexadecimal(signature) + ", found " +
-        hexadecimal(trained.description.signature));
+    add("signature expected " + detail::hexadecimal(signature) + ", found " +
+        detail::hexadecimal(trained.description.signature));
   if (!differences.empty())
     throw weights_error{"septum.model.12", name + ": trained for another net ('" +
                                                printable(trained.description.architecture) +

@@ -20,11 +20,10 @@ class output_lock {
   explicit output_lock(std::filesystem::path const& target)
       : path_{detail::folder_of(target) /
               (".septum-lock-" + to_text(fnv1a(target.filename().native())))} {
-    using namespace detail;
     while (true) {
-      file_ = open_file(path_, O_RDWR | O_CREAT, "opening the lock file");
-      if (checked_call(system_call::lock, path_,
-                       [&] { return ::flock(file_.get(), LOCK_EX | LOCK_NB); }) < 0) {
+      file_ = detail::open_file(path_, O_RDWR | O_CREAT, "opening the lock file");
+      if (detail::checked_call(system_call::lock, path_,
+                               [&] { return ::flock(file_.get(), LOCK_EX | LOCK_NB); }) < 0) {
         int const code = errno;
         if (code == EWOULDBLOCK) throw_locked(target);
         // A file system without locks: what the lock file says decides.
@@ -37,11 +36,12 @@ class output_lock {
       // The previous owner may have removed the file between our open and our lock.
       if (same) break;
     }
-    std::string const owner =
-        "process " + to_text(static_cast<long long>(::getpid())) + " on " + host_name() + "\n";
+    std::string const owner = "process " + to_text(static_cast<long long>(::getpid())) + " on " +
+                              detail::host_name() + "\n";
     auto const bytes = std::as_bytes(std::span{owner});
-    if (::ftruncate(file_.get(), 0) != 0) throw_call_failed(path_, "writing the lock file", errno);
-    write_all(file_, path_, bytes.data(), bytes.size(), 0);
+    if (::ftruncate(file_.get(), 0) != 0)
+      detail::throw_call_failed(path_, "writing the lock file", errno);
+    detail::write_all(file_, path_, bytes.data(), bytes.size(), 0);
   }
   output_lock(output_lock const&) = delete;
   output_lock& operator=(output_lock const&) = delete;
@@ -94,13 +94,12 @@ class output_folder {
   ///            or a folder with files that are not septum's
   explicit output_folder(std::filesystem::path const& target)
       : target_{resolved(target)}, parent_{made(detail::folder_of(target_))}, lock_{target_} {
-    using namespace detail;
     kind_ = "folder" + to_text(fnv1a(target_.filename().native()));
     recover_interrupted_exchange();
     refuse_foreign_content();
-    remove_stale(parent_, kind_);
-    fs::path const work = parent_ / temporary_name(kind_);
-    make_folder(work);
+    detail::remove_stale(parent_, kind_);
+    std::filesystem::path const work = parent_ / detail::temporary_name(kind_);
+    detail::make_folder(work);
     work_ = work;
   }
   output_folder(output_folder const&) = delete;
@@ -128,45 +127,45 @@ class output_folder {
 
   /// Writes the manifest and puts the folder in place of an earlier result.
   void commit() {
-    using namespace detail;
     write_manifest();
     refuse_foreign_content();
     std::error_code ignored;
-    fs::path leftover;
-    if (!fs::exists(target_, ignored)) {
-      rename_path(work_, target_);
+    std::filesystem::path leftover;
+    if (!std::filesystem::exists(target_, ignored)) {
+      detail::rename_path(work_, target_);
     } else if (exchange()) {
       leftover = work_;
     } else {
       // A file system that cannot exchange two folders: for a moment the old one has another name.
-      leftover = parent_ / temporary_name("old" + kind_);
-      rename_path(target_, leftover);
+      leftover = parent_ / detail::temporary_name("old" + kind_);
+      detail::rename_path(target_, leftover);
       try {
-        rename_path(work_, target_);
+        detail::rename_path(work_, target_);
       } catch (error const&) {
-        fs::rename(leftover, target_, ignored);
+        std::filesystem::rename(leftover, target_, ignored);
         throw;
       }
     }
     work_ = leftover;
-    sync_folder(parent_);
+    detail::sync_folder(parent_);
   }
 
  private:
   [[nodiscard]] static std::filesystem::path resolved(std::filesystem::path const& target) {
-    using namespace detail;
     std::error_code failure;
-    fs::path result = fs::weakly_canonical(fs::absolute(target, failure), failure);
+    std::filesystem::path result =
+        std::filesystem::weakly_canonical(std::filesystem::absolute(target, failure), failure);
     if (failure || target.empty())
-      throw io_error{"septum.folder.3", shown(target) + ": not a usable folder name: " +
+      throw io_error{"septum.folder.3", detail::shown(target) + ": not a usable folder name: " +
                                             (target.empty() ? "empty" : failure.message())};
     // "results/" and "results" are one folder.
     if (result.filename().empty()) result = result.parent_path();
-    if (result.filename().empty() || fs::equivalent(result, fs::current_path(failure), failure))
-      throw io_error{"septum.folder.3",
-                     shown(target) + ": expected a folder of its own for the results, found the " +
-                         (result.filename().empty() ? "root" : "current") +
-                         " folder; name a new one"};
+    if (result.filename().empty() ||
+        std::filesystem::equivalent(result, std::filesystem::current_path(failure), failure))
+      throw io_error{
+          "septum.folder.3",
+          detail::shown(target) + ": expected a folder of its own for the results, found the " +
+              (result.filename().empty() ? "root" : "current") + " folder; name a new one"};
     return result;
   }
 
@@ -218,24 +217,25 @@ class output_folder {
   }
 
   void refuse_foreign_content() const {
-    using namespace detail;
     std::error_code failure;
-    if (!fs::exists(target_, failure)) return;
-    if (!fs::is_directory(target_, failure))
-      throw io_error{"septum.folder.4", shown(target_) + ": expected a folder, found a file"};
+    if (!std::filesystem::exists(target_, failure)) return;
+    if (!std::filesystem::is_directory(target_, failure))
+      throw io_error{"septum.folder.4",
+                     detail::shown(target_) + ": expected a folder, found a file"};
     std::set<std::string> const names = listed_files(target_);
-    for (fs::recursive_directory_iterator entry{target_, failure}, end; !failure && entry != end;
-         entry.increment(failure)) {
+    for (std::filesystem::recursive_directory_iterator entry{target_, failure}, end;
+         !failure && entry != end; entry.increment(failure)) {
       if (entry->is_directory() && !entry->is_symlink()) continue;
       std::string const name = escaped(entry->path().lexically_relative(target_).native());
       if (!names.contains(name))
         throw io_error{"septum.folder.5",
-                       shown(target_) + ": expected a new folder or an earlier result, found " +
+                       detail::shown(target_) +
+                           ": expected a new folder or an earlier result, found " +
                            printable(name) +
                            " in it, which is not part of a result; move it away or choose another "
                            "folder"};
     }
-    if (failure) throw_call_failed(target_, "listing the folder", failure.value());
+    if (failure) detail::throw_call_failed(target_, "listing the folder", failure.value());
   }
 
   /// One line per file: a newline in a name would break the list.
@@ -244,13 +244,12 @@ class output_folder {
   }
 
   void write_manifest() const {
-    using namespace detail;
-    std::vector<fs::path> files;
-    for (auto const& entry : fs::recursive_directory_iterator{work_})
+    std::vector<std::filesystem::path> files;
+    for (auto const& entry : std::filesystem::recursive_directory_iterator{work_})
       if (entry.is_regular_file()) files.push_back(entry.path().lexically_relative(work_));
     std::sort(files.begin(), files.end());
     std::string lines;
-    for (fs::path const& name : files) {
+    for (std::filesystem::path const& name : files) {
       std::uint64_t size = 0;
       std::uint64_t const sum = checksum(work_ / name, size);
       std::string digits(16, '0');

@@ -234,9 +234,8 @@ class plot_area {
 /// Lines, points or steps as a self-contained SVG image.
 [[nodiscard]] inline std::string line_plot(figure_options const& options,
                                            std::vector<series> const& lines) {
-  using namespace detail;
-  range_finder x{options.x};
-  range_finder y{options.y};
+  detail::range_finder x{options.x};
+  detail::range_finder y{options.y};
   bool empty = true;
   std::vector<std::string> names;
   for (series const& data : lines) {
@@ -247,15 +246,16 @@ class plot_area {
     for (double const value : data.high) y.add(value);
     empty = empty && data.y.empty();
   }
-  plot_area area{options, x, y, names};
-  scale const& sx = area.horizontal;
-  scale const& sy = area.vertical;
+  detail::plot_area area{options, x, y, names};
+  detail::scale const& sx = area.horizontal;
+  detail::scale const& sy = area.vertical;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     series const& data = lines[i];
-    std::string const colour{colour_of(i)};
-    if (std::string const band = band_path(data, sx, sy); !band.empty())
+    std::string const colour{detail::colour_of(i)};
+    if (std::string const band = detail::band_path(data, sx, sy); !band.empty())
       area.canvas().path(band, "fill=\"" + colour + "\" fill-opacity=\"0.18\" stroke=\"none\"");
-    if (data.shape != mark::points) area.canvas().path(line_path(data, sx, sy), stroke_of(i));
+    if (data.shape != mark::points)
+      area.canvas().path(detail::line_path(data, sx, sy), detail::stroke_of(i));
     if (data.shape == mark::points || data.shape == mark::line_and_points) {
       std::string const style = "fill=\"" + colour + "\" fill-opacity=\"0.75\"";
       for (std::size_t k = 0; k < std::min(data.x.size(), data.y.size()); ++k)
@@ -304,13 +304,12 @@ struct histogram_bins {
 /// A histogram as a self-contained SVG image; every bar says its range and count when pointed at.
 [[nodiscard]] inline std::string histogram_plot(figure_options const& options,
                                                 histogram_bins const& data) {
-  using namespace detail;
-  range_finder x{options.x};
-  range_finder y{options.y};
+  detail::range_finder x{options.x};
+  detail::range_finder y{options.y};
   y.add(options.y.logarithmic ? 0.5 : 0.0);
   for (double const edge : data.edges) x.add(edge);
   for (std::int64_t const count : data.counts) y.add(static_cast<double>(count));
-  plot_area area{options, x, y, {}};
+  detail::plot_area area{options, x, y, {}};
   double const base = area.vertical.from_px;
   for (std::size_t i = 0; i < data.counts.size(); ++i) {
     double const left = area.horizontal(data.edges[i]);
