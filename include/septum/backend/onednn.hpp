@@ -24,7 +24,7 @@ struct onednn {
   static constexpr std::string_view name = "onednn";
 };
 
-/// Threads, engine, stream and the scratch memory that all primitives share. Moves, does not copy.
+/// Threads, stream and the scratch memory that all primitives share. Moves, does not copy.
 template <>
 struct context<onednn> {
   explicit context(exec::threads count = {}) : threads{count} {}
@@ -32,7 +32,7 @@ struct context<onednn> {
   context& operator=(context&&) = default;
 
   exec::threads threads;
-  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::engine engine = detail::onednn_engine();
   dnnl::stream stream{engine};
   buffer<std::byte> scratch{};
 };

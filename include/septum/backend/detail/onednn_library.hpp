@@ -32,6 +32,16 @@ decltype(auto) checked_onednn(char const* what, Call&& call, where at = where::h
   }
 }
 
+/// The processor as oneDNN's engine. It holds no state of a run, but primitives and memory of one
+/// engine object do not mix with another's; with one for the program, a plan and its packed
+/// parameters run with any context.
+inline dnnl::engine const& onednn_engine() {
+  static dnnl::engine const engine = checked_onednn("start", [] {
+    return dnnl::engine{dnnl::engine::kind::cpu, 0};
+  });
+  return engine;
+}
+
 /// C = op(A) op(B) + beta C for row-major matrices without gaps: C is rows x columns, op(A) rows x
 /// depth; `a` and `b` are 'N' (as stored) or 'T' (transposed).
 inline void onednn_product(char a, char b, std::ptrdiff_t rows, std::ptrdiff_t columns,
