@@ -11,6 +11,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
@@ -26,43 +27,25 @@ struct inference_options {
   std::function<void(std::size_t, std::size_t)> progress{};
 };
 
-/// Parameter sets of one net whose class probabilities are averaged (paper: five nets).
-/// A Predictor: normalised image in, probabilities of every pixel out.
-/// @tparam S      the net in its patch form; it runs fully convolutional with batch norm folded
-/// @tparam Count  number of nets; 0 takes whatever the model has
-template <Stack S, Backend B, int Count = 0>
-class ensemble {
-  static_assert(diagnostic::stack_ends_in_softmax<ends_in_softmax_v<S>, S>::ok);
-  using dense_stack = fused_t<fully_convolutional_t<S>>;
-  using net_type = net<dense_stack, B, float>;
-
+/// Runs parameter sets of one net over whole images, tile by tile, and averages their
+/// probabilities. Compiled once, whatever nets a program has; made by ensemble<>, which see.
+class ensemble_runner {
  public:
-  static constexpr int classes = base_stack_t<S>::output.channels;
-  static constexpr int receptive_field = base_stack_t<S>::receptive_field;
-  static constexpr int input_channels = base_stack_t<S>::input_channels;
+  /// What a runner has to know of the net's type.
+  struct properties {
+    int receptive_field = 0;
+    int input_channels = 0;
+    int classes = 0;
+    std::size_t (*activation_bytes)(int height, int width) = nullptr;
+  };
 
-  /// @throws weights_error when a set is not the net's, not finite, or their number is not Count
-  explicit ensemble(std::vector<std::vector<float>> parameter_sets, inference_options options = {})
-      : options_{std::move(options)}, net_{options_.threads} {
-    SEPTUM_EXPECTS(
-        !parameter_sets.empty() &&
-            (Count == 0 || parameter_sets.size() == static_cast<std::size_t>(Count)),
-        weights_error("septum.weights.3",
-                      "the model holds " + std::to_string(parameter_sets.size()) +
-                          " nets, the ensemble wants " +
-                          (Count == 0 ? std::string{"at least 1"} : std::to_string(Count))));
-    for (std::size_t k = 0; k < parameter_sets.size(); ++k) {
-      try {
-        folded_.push_back(fold_batch_norm<S, float>(std::span<float const>{parameter_sets[k]}));
-      } catch (error& failure) {
-        failure.add_note("net " + std::to_string(k));
-        throw;
-      }
-    }
-  }
-  /// @throws weights_error also when the model's signature is another net's
-  explicit ensemble(model const& trained, inference_options options = {})
-      : ensemble{require_signature(trained).parameter_sets, std::move(options)} {}
+  /// \param folded  one blob per net for the fused, fully convolutional form
+  ensemble_runner(properties net_properties, detail::layer_assembly<float> assembly,
+                  std::vector<std::vector<float>> folded, inference_options options)
+      : properties_{net_properties},
+        options_{std::move(options)},
+        net_{std::move(assembly)},
+        folded_{std::move(folded)} {}
 
   /// Mean class probabilities of a normalised image, zero in the border of (field - 1) / 2 pixels
   /// that the net cannot see. Axes row, column, class.
@@ -70,17 +53,16 @@ class ensemble {
   [[nodiscard]] probabilities predict(image const& pixels) {
     auto const height = static_cast<int>(pixels.shape()[0]);
     auto const width = static_cast<int>(pixels.shape()[1]);
-    SEPTUM_EXPECTS(static_cast<int>(pixels.shape()[2]) == input_channels,
+    SEPTUM_EXPECTS(static_cast<int>(pixels.shape()[2]) == properties_.input_channels,
                    shape_error("septum.net.7", "an image of " + std::to_string(pixels.shape()[2]) +
                                                    " channels meets a net for " +
-                                                   std::to_string(input_channels)));
-    tile_plan const plan = plan_tiles(
-        height, width, receptive_field,
-        [](int h, int w) { return dense_stack::activation_bytes(h, w); }, options_.budget_bytes,
-        options_.largest_tile);
+                                                   std::to_string(properties_.input_channels)));
+    tile_plan const plan =
+        plan_tiles(height, width, properties_.receptive_field, properties_.activation_bytes,
+                   options_.budget_bytes, options_.largest_tile);
     prepare(plan);
-    probabilities mean =
-        xt::zeros<float>({pixels.shape()[0], pixels.shape()[1], static_cast<std::size_t>(classes)});
+    probabilities mean = xt::zeros<float>(
+        {pixels.shape()[0], pixels.shape()[1], static_cast<std::size_t>(properties_.classes)});
     auto const corners = plan.tiles();
     for (std::size_t k = 0; k < corners.size(); ++k) {
       predict_tile(pixels, plan, corners[k], mean);
@@ -89,10 +71,100 @@ class ensemble {
     return mean;
   }
 
+  /// Number of nets.
   [[nodiscard]] std::size_t size() const { return folded_.size(); }
   [[nodiscard]] inference_options const& options() const { return options_; }
   /// Per layer of the last prepared net: backend, time, work (net/net.hpp).
   [[nodiscard]] std::vector<layer_report> report() const { return net_.report(); }
+
+ private:
+  void prepare(tile_plan const& plan) {
+    int const height = plan.tile_height + properties_.receptive_field - 1;
+    int const width = plan.tile_width + properties_.receptive_field - 1;
+    if (height == tile_height_ && width == tile_width_) return;
+    net_.prepare(1, height, width);
+    packed_.clear();
+    for (auto const& parameters : folded_) packed_.push_back(net_.pack(parameters));
+    input_.reserve(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
+                   static_cast<std::size_t>(properties_.input_channels));
+    auto const outputs = net_.output().size();
+    output_.reserve(outputs);
+    sum_.reserve(outputs);
+    tile_height_ = height;
+    tile_width_ = width;
+  }
+
+  void predict_tile(image const& pixels, tile_plan const& plan, tile_plan::tile corner,
+                    probabilities& mean) {
+    auto const row_values = static_cast<std::size_t>(tile_width_) *
+                            static_cast<std::size_t>(properties_.input_channels);
+    for (int row = 0; row < tile_height_; ++row)
+      std::copy_n(&pixels(static_cast<std::size_t>(corner.row + row),
+                          static_cast<std::size_t>(corner.column), std::size_t{0}),
+                  row_values, input_.data() + static_cast<std::size_t>(row) * row_values);
+    view<float const, 4> const x{input_.data(),
+                                 {1, tile_height_, tile_width_, properties_.input_channels}};
+    view<float, 4> const y{output_.data(),
+                           {1, plan.tile_height, plan.tile_width, properties_.classes}};
+    auto const outputs = static_cast<std::size_t>(y.size());
+    for (std::size_t k = 0; k < packed_.size(); ++k) {
+      net_.forward(packed_[k], x, y);
+      if (k == 0)
+        std::copy_n(y.data(), outputs, sum_.data());
+      else
+        for (std::size_t i = 0; i < outputs; ++i) sum_.data()[i] += y.data()[i];
+    }
+    auto const count = static_cast<float>(packed_.size());
+    int const border = (properties_.receptive_field - 1) / 2;
+    auto const out_values =
+        static_cast<std::size_t>(plan.tile_width) * static_cast<std::size_t>(properties_.classes);
+    for (int row = 0; row < plan.tile_height; ++row) {
+      float* const to = &mean(static_cast<std::size_t>(corner.row + row + border),
+                              static_cast<std::size_t>(corner.column + border), std::size_t{0});
+      float const* const from = sum_.data() + static_cast<std::size_t>(row) * out_values;
+      for (std::size_t i = 0; i < out_values; ++i) to[i] = from[i] / count;
+    }
+  }
+
+  properties properties_;
+  inference_options options_;
+  network<float> net_;
+  std::vector<std::vector<float>> folded_;
+  std::vector<network<float>::packed> packed_;
+  buffer<float> input_;
+  buffer<float> output_;
+  buffer<float> sum_;
+  int tile_height_ = 0;
+  int tile_width_ = 0;
+};
+
+/// Parameter sets of one net whose class probabilities are averaged (paper: five nets).
+/// A Predictor: normalised image in, probabilities of every pixel out.
+/// @tparam S      the net in its patch form; it runs fully convolutional with batch norm folded
+/// @tparam Count  number of nets; 0 takes whatever the model has
+template <Stack S, Backend B, int Count = 0>
+class ensemble : public ensemble_runner {
+  static_assert(diagnostic::stack_ends_in_softmax<ends_in_softmax_v<S>, S>::ok);
+  using dense_stack = fused_t<fully_convolutional_t<S>>;
+
+ public:
+  static constexpr int classes = base_stack_t<S>::output.channels;
+  static constexpr int receptive_field = base_stack_t<S>::receptive_field;
+  static constexpr int input_channels = base_stack_t<S>::input_channels;
+
+  /// @throws weights_error when a set is not the net's, not finite, or their number is not Count
+  explicit ensemble(std::vector<std::vector<float>> const& parameter_sets,
+                    inference_options options = {})
+      : ensemble_runner{
+            {receptive_field, input_channels, classes,
+             [](int height, int width) { return dense_stack::activation_bytes(height, width); }},
+            detail::assemble<dense_stack, B, float, false>(options.threads),
+            folded(parameter_sets),
+            std::move(options)} {}
+
+  /// @throws weights_error also when the model's signature is another net's
+  explicit ensemble(model const& trained, inference_options options = {})
+      : ensemble{require_signature(trained).parameter_sets, std::move(options)} {}
 
  private:
   static model const& require_signature(model const& trained) {
@@ -103,59 +175,24 @@ class ensemble {
     return trained;
   }
 
-  void prepare(tile_plan const& plan) {
-    int const height = plan.tile_height + receptive_field - 1;
-    int const width = plan.tile_width + receptive_field - 1;
-    if (height == tile_height_ && width == tile_width_) return;
-    net_.prepare(1, height, width);
-    packed_.clear();
-    for (auto const& parameters : folded_) packed_.push_back(net_.pack(parameters));
-    input_.reserve(static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
-                   static_cast<std::size_t>(input_channels));
-    auto const outputs = net_.output().size();
-    output_.reserve(outputs);
-    sum_.reserve(outputs);
-    tile_height_ = height;
-    tile_width_ = width;
-  }
-
-  void predict_tile(image const& pixels, tile_plan const& plan, tile_plan::tile corner,
-                    probabilities& mean) {
-    auto const row_values = static_cast<std::size_t>(tile_width_) * input_channels;
-    for (int row = 0; row < tile_height_; ++row)
-      std::copy_n(&pixels(static_cast<std::size_t>(corner.row + row),
-                          static_cast<std::size_t>(corner.column), std::size_t{0}),
-                  row_values, input_.data() + static_cast<std::size_t>(row) * row_values);
-    view<float const, 4> const x{input_.data(), {1, tile_height_, tile_width_, input_channels}};
-    view<float, 4> const y{output_.data(), {1, plan.tile_height, plan.tile_width, classes}};
-    auto const outputs = static_cast<std::size_t>(y.size());
-    for (std::size_t k = 0; k < packed_.size(); ++k) {
-      net_.forward(packed_[k], x, y);
-      if (k == 0)
-        std::copy_n(y.data(), outputs, sum_.data());
-      else
-        for (std::size_t i = 0; i < outputs; ++i) sum_.data()[i] += y.data()[i];
+  static std::vector<std::vector<float>> folded(std::vector<std::vector<float>> const& sets) {
+    SEPTUM_EXPECTS(
+        !sets.empty() && (Count == 0 || sets.size() == static_cast<std::size_t>(Count)),
+        weights_error("septum.weights.3",
+                      "the model holds " + std::to_string(sets.size()) +
+                          " nets, the ensemble wants " +
+                          (Count == 0 ? std::string{"at least 1"} : std::to_string(Count))));
+    std::vector<std::vector<float>> all;
+    for (std::size_t k = 0; k < sets.size(); ++k) {
+      try {
+        all.push_back(fold_batch_norm<S, float>(std::span<float const>{sets[k]}));
+      } catch (error& failure) {
+        failure.add_note("net " + std::to_string(k));
+        throw;
+      }
     }
-    auto const count = static_cast<float>(packed_.size());
-    int const border = (receptive_field - 1) / 2;
-    auto const out_values = static_cast<std::size_t>(plan.tile_width) * classes;
-    for (int row = 0; row < plan.tile_height; ++row) {
-      float* const to = &mean(static_cast<std::size_t>(corner.row + row + border),
-                              static_cast<std::size_t>(corner.column + border), std::size_t{0});
-      float const* const from = sum_.data() + static_cast<std::size_t>(row) * out_values;
-      for (std::size_t i = 0; i < out_values; ++i) to[i] = from[i] / count;
-    }
+    return all;
   }
-
-  inference_options options_;
-  net_type net_;
-  std::vector<std::vector<float>> folded_;
-  std::vector<typename net_type::packed> packed_;
-  buffer<float> input_;
-  buffer<float> output_;
-  buffer<float> sum_;
-  int tile_height_ = 0;
-  int tile_width_ = 0;
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -36,7 +36,7 @@ struct loss_sums {
 
 /// Softmax and cross-entropy in one, so that neither overflows: the loss is -log p(label) with p
 /// clipped to [1e-7, 1 - 1e-7] as Keras reports it (paper, softmax cost function), optionally
-/// weighted per class. Logits have axes batch, row, column, class; labels run over the first three.
+/// weighted per class. Logits have axes batch, row, column, class; truth runs over the first three.
 struct cross_entropy {
   /// One weight per class, or empty for equal weights. Keras' rule: divided by their mean.
   std::span<double const> class_weights{};
@@ -44,18 +44,18 @@ struct cross_entropy {
   /// Loss of a batch; when `gradient` has data it receives d(mean loss)/d(logits).
   /// @throws shape_error on a label that is no class
   template <class T>
-  loss_sums operator()(view<T const, 4> logits, std::span<std::uint8_t const> labels,
+  loss_sums operator()(view<T const, 4> logits, std::span<std::uint8_t const> truth,
                        view<T, 4> gradient) const {
     auto const classes = logits.extent(3);
     auto const outputs = logits.size() / classes;
-    SEPTUM_EXPECTS(static_cast<std::ptrdiff_t>(labels.size()) == outputs,
+    SEPTUM_EXPECTS(static_cast<std::ptrdiff_t>(truth.size()) == outputs,
                    shape_error("septum.train.2",
-                               std::to_string(labels.size()) + " labels for " +
+                               std::to_string(truth.size()) + " labels for " +
                                    std::to_string(outputs) + " outputs",
                                fault::internal));
     loss_sums sums;
     for (std::ptrdiff_t i = 0; i < outputs; ++i) {
-      auto const label = labels[static_cast<std::size_t>(i)];
+      auto const label = truth[static_cast<std::size_t>(i)];
       T* const slope = gradient.data() == nullptr ? nullptr : gradient.data() + i * classes;
       if (label == ignored_label) {
         if (slope != nullptr) std::fill(slope, slope + classes, T{0});

@@ -1,6 +1,7 @@
 #pragma once
 #include <septum/core/error.hpp>
 #include <septum/core/rng.hpp>
+#include <septum/net/net.hpp>
 #include <septum/net/parameters.hpp>
 #include <septum/train/gradient.hpp>
 #include <septum/train/loss.hpp>
@@ -82,26 +83,30 @@ struct training_progress {
 };
 
 /// Patch training: epochs of batches, validation after each, the parameters of least validation
-/// loss kept (paper, S1 Text). A pure function of its inputs and the schedule's seed.
-/// @tparam S net in its patch form   @tparam B backend that trains   @tparam O optimizer policy
-template <Stack S, Backend B, Optimizer O = sgd>
-class trainer {
+/// loss kept (paper, S1 Text). A pure function of its inputs and the schedule's seed. Compiled once
+/// per optimizer, whatever nets a program has; made by trainer<>, which see.
+template <Optimizer O>
+class training_run {
  public:
   using state = training_state<O>;
 
-  explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
-      : schedule_{std::move(schedule)},
-        optimizer_{optimizer},
-        gradient_of_{threads},
-        validation_net_{threads},
-        gradient_(base_stack_t<S>::parameter_count) {}
+  /// What a run has to know of the net's type.
+  struct properties {
+    int input_channels = 0;
+    int classes = 0;
+    std::vector<parameter_slice> slices;
+    std::vector<float> (*fold)(std::span<float const>) = nullptr;  // for the validation net
+  };
 
-  /// State before the first batch: He-normal weights from the schedule's seed.
-  [[nodiscard]] state start() const {
-    state fresh;
-    fresh.parameters = he_normal<S, float>({schedule_.seed, stream::initial_weights});
-    fresh.optimizer.resize(fresh.parameters.size());
-    return fresh;
+  training_run(properties net_properties, training_schedule schedule, O optimizer,
+               gradient_network<float> gradient_of, network<float> validation_net)
+      : properties_{std::move(net_properties)},
+        schedule_{std::move(schedule)},
+        optimizer_{optimizer},
+        gradient_of_{std::move(gradient_of)},
+        validation_net_{std::move(validation_net)} {
+    for (auto const& slice : properties_.slices)
+      gradient_.resize(std::max(gradient_.size(), slice.offset + slice.count));
   }
 
   /// Trains until the schedule's last epoch is done. Callbacks: `on_batch(training_progress)` after
@@ -139,13 +144,12 @@ class trainer {
   /// statistics and without dropout.
   template <BatchSource Batches>
   [[nodiscard]] loss_sums evaluate(std::span<float const> parameters, Batches& batches) {
-    using evaluation = fused_t<S>;
-    auto const folded = fold_batch_norm<S, float>(parameters);
-    constexpr int classes = base_stack_t<S>::output.channels;
-    constexpr int channels = base_stack_t<S>::input_channels;
+    auto const folded = properties_.fold(parameters);
+    int const classes = properties_.classes;
+    int const channels = properties_.input_channels;
     loss_sums sums;
     int prepared = 0;
-    typename net<evaluation, B, float>::packed packed;
+    network<float>::packed packed;
     for (auto const& batch : batches.epoch(0, std::ptrdiff_t{0})) {
       auto const count = static_cast<int>(batch.patches.extent(0));
       auto const side = static_cast<int>(batch.patches.extent(1));
@@ -155,7 +159,7 @@ class trainer {
       if (prepared == 0) {
         validation_net_.prepare(count, side, side);
         packed = validation_net_.pack(folded);
-        outputs_.reserve(static_cast<std::size_t>(count) * classes);
+        outputs_.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(classes));
         prepared = count;
       }
       if (count < prepared) {  // the last batch is filled up, so that one plan serves all
@@ -185,11 +189,11 @@ class trainer {
     return schedule_.batches_per_epoch > 0 ? std::min(all, schedule_.batches_per_epoch) : all;
   }
 
-  void take_step(state& at, view<float const, 4> patches, std::span<std::uint8_t const> labels) {
+  void take_step(state& at, view<float const, 4> patches, std::span<std::uint8_t const> classes) {
     counter_rng const dropout{schedule_.seed, stream::dropout};
     auto const updates = static_cast<std::uint64_t>(at.optimizer.updates);
     auto const sums =
-        gradient_of_(at.parameters, patches, labels, cross_entropy{schedule_.class_weights},
+        gradient_of_(at.parameters, patches, classes, cross_entropy{schedule_.class_weights},
                      gradient_, dropout.fork(updates));
     double const rate = schedule_.rate_of(at.epoch);
     SEPTUM_EXPECTS(
@@ -200,7 +204,7 @@ class trainer {
                               ": the loss or its gradient is not finite at learning rate " +
                               std::to_string(rate) + "; lower the rate or check the images"));
     statistics_.clear();
-    for (auto const& slice : slices_) {
+    for (auto const& slice : properties_.slices) {
       if (slice.role == parameter_role::weight) {
         auto const decay = static_cast<float>(2.0 * schedule_.l2);
         for (std::size_t i = slice.offset; i < slice.offset + slice.count; ++i)
@@ -258,7 +262,7 @@ class trainer {
 
   [[nodiscard]] double l2_penalty(std::span<float const> parameters) const {
     double sum = 0.0;
-    for (auto const& slice : slices_)
+    for (auto const& slice : properties_.slices)
       if (slice.role == parameter_role::weight)
         for (float const weight : parameters.subspan(slice.offset, slice.count))
           sum += static_cast<double>(weight) * static_cast<double>(weight);
@@ -273,27 +277,54 @@ class trainer {
   }
 
   // Loss of probabilities (softmax already applied by the evaluation net).
-  static loss_sums score(view<float const, 4> p, std::span<std::uint8_t const> labels) {
+  static loss_sums score(view<float const, 4> p, std::span<std::uint8_t const> truth) {
     loss_sums sums;
     auto const classes = p.extent(3);
-    for (std::size_t i = 0; i < labels.size(); ++i) {
+    for (std::size_t i = 0; i < truth.size(); ++i) {
       float const* const row = p.data() + static_cast<std::ptrdiff_t>(i) * classes;
       auto const best = std::max_element(row, row + classes) - row;
-      double const probability = std::clamp(static_cast<double>(row[labels[i]]), 1e-7, 1.0 - 1e-7);
-      sums += {-std::log(probability), 1.0, best == labels[i] ? 1 : 0, 1};
+      double const probability = std::clamp(static_cast<double>(row[truth[i]]), 1e-7, 1.0 - 1e-7);
+      sums += {-std::log(probability), 1.0, best == truth[i] ? 1 : 0, 1};
     }
     return sums;
   }
 
+  properties properties_;
   training_schedule schedule_;
   O optimizer_;
-  gradient_net<S, B, float> gradient_of_;
-  net<fused_t<S>, B, float> validation_net_;
-  std::vector<parameter_slice> slices_ = parameter_slices<S>();
+  gradient_network<float> gradient_of_;
+  network<float> validation_net_;
   std::vector<float> gradient_;
   std::vector<std::pair<std::size_t, float>> statistics_;
   std::vector<float> padding_;
   buffer<float> outputs_;
+};
+
+/// Patch training of one net type on one backend.
+/// @tparam S net in its patch form   @tparam B backend that trains   @tparam O optimizer policy
+template <Stack S, Backend B, Optimizer O = sgd>
+class trainer : public training_run<O> {
+ public:
+  using typename training_run<O>::state;
+
+  explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
+      : training_run<O>{{base_stack_t<S>::input_channels, base_stack_t<S>::output.channels,
+                         parameter_slices<S>(),
+                         [](std::span<float const> parameters) {
+                           return fold_batch_norm<S, float>(parameters);
+                         }},
+                        std::move(schedule),
+                        optimizer,
+                        gradient_net<S, B, float>{threads},
+                        net<fused_t<S>, B, float>{threads}} {}
+
+  /// State before the first batch: He-normal weights from the schedule's seed.
+  [[nodiscard]] state start() const {
+    state fresh;
+    fresh.parameters = he_normal<S, float>({this->schedule().seed, stream::initial_weights});
+    fresh.optimizer.resize(fresh.parameters.size());
+    return fresh;
+  }
 };
 
 }  // namespace septum::inline SEPTUM_ABI
