@@ -50,7 +50,6 @@ namespace detail {
       for (auto k = -reach; k <= reach; ++k) {
         float const weight = weights[static_cast<std::size_t>(std::abs(k))];
         float const* const from = source.data() + mirrored(row + k, rows) * columns;
-#pragma omp simd
         for (std::ptrdiff_t c = 0; c < columns; ++c) middle[c] += weight * from[c];
       }
       for (std::ptrdiff_t k = 1; k <= reach; ++k) {
@@ -62,7 +61,6 @@ namespace detail {
       for (auto k = -reach; k <= reach; ++k) {
         float const weight = weights[static_cast<std::size_t>(std::abs(k))];
         float const* const from = middle + k;
-#pragma omp simd
         for (std::ptrdiff_t c = 0; c < columns; ++c) to[c] += weight * from[c];
       }
     }
