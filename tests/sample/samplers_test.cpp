@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <map>
 #include <septum/sample/samplers.hpp>
 #include <set>
@@ -11,6 +12,7 @@ namespace sp = septum;
 
 static_assert(sp::Sampler<sp::class_balanced>);
 static_assert(sp::Sampler<sp::all_pixels>);
+static_assert(sp::Sampler<sp::edge_weighted>);
 static_assert(!sp::Sampler<int>);
 
 namespace {
@@ -240,6 +242,47 @@ BOOST_AUTO_TEST_CASE(all_pixels_lists_each_once) {
   BOOST_TEST(positions.size() == patches.size());
   sp::region const inside{.row_begin = 10, .row_end = 20, .column_begin = 5, .column_end = 25};
   BOOST_TEST((sp::all_pixels{.window = 7, .within = inside}(truths, rng).size()) == 4U * 14U);
+}
+
+BOOST_AUTO_TEST_CASE(edge_weighted_draws_by_distance_to_the_edge) {
+  // One edge column, 25: the distance of every pixel is its column's.
+  auto truth = filled(60, 51, 2);
+  for (int row = 0; row < 60; ++row) truth.class_of_pixel(row, 25) = 0;
+  std::vector<sp::annotation> const truths{truth};
+  sp::edge_weighted const sampler{
+      .window = 3, .count_per_image = 20, .falloff_px = 3, .floor = 0.1};
+  std::map<int, double> hits;
+  int const draws = 3000;
+  for (int k = 0; k < draws; ++k) {
+    auto const patches = sampler(truths, rng.fork(static_cast<std::uint64_t>(k)));
+    BOOST_TEST_REQUIRE(patches.size() == 20U);
+    for (auto const& patch : patches) ++hits[std::abs(patch.column - 25)];
+  }
+  // 20 of 2842 pixels: replacement hardly matters, so rates are as the weights. There are two
+  // columns at each distance but 0.
+  auto const weight = [](int d) { return 0.1 + std::exp(-0.5 * d * d / 9.0); };
+  for (int const d : {1, 3, 6, 15})
+    BOOST_TEST(hits[d] / (2 * hits[0]) == weight(d) / weight(0), boost::test_tools::tolerance(0.1));
+}
+
+BOOST_AUTO_TEST_CASE(edge_weighted_takes_all_when_asked_for_more) {
+  std::vector<sp::annotation> const truths{striped(20, 30), striped(25, 30)};
+  auto const patches = sp::edge_weighted{.window = 7, .count_per_image = 100000}(truths, rng);
+  auto const all = sp::all_pixels{.window = 7}(truths, rng);
+  BOOST_TEST((patches == all));
+  BOOST_TEST((sp::edge_weighted{.window = 7, .count_per_image = 5}(truths, rng).size()) == 10U);
+}
+
+BOOST_AUTO_TEST_CASE(edge_weighted_refuses_what_it_cannot_weigh) {
+  std::vector<sp::annotation> const truths{striped(20, 30), filled(20, 30, 2)};
+  BOOST_TEST(id_of([&] { return sp::edge_weighted{.window = 7}(truths, rng); }) ==
+             "septum.sample.4");
+  std::vector<sp::annotation> const one{striped(20, 30)};
+  BOOST_TEST(id_of([&] { return sp::edge_weighted{.window = 7, .falloff_px = 0}(one, rng); }) ==
+             "septum.sample.7");
+  BOOST_TEST(id_of([&] {
+               return sp::edge_weighted{.window = 7, .count_per_image = 0}(one, rng);
+             }) == "septum.sample.7");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,6 +3,8 @@
 #include <septum/core/error.hpp>
 #include <septum/core/rng.hpp>
 #include <septum/image/annotation.hpp>
+#include <septum/image/distance.hpp>
+#include <septum/image/types.hpp>
 #include <septum/sample/patch_index.hpp>
 
 #include <algorithm>
@@ -207,6 +209,71 @@ struct all_pixels {
         patches.insert(patches.end(), of_class.begin(), of_class.end());
     }
     return patches;
+  }
+};
+
+/// Draws pixels of each image without replacement, each with weight
+/// floor + exp(-(d / falloff_px)^2 / 2), d its Euclidean distance to the nearest edge pixel
+/// (class 0): pixels that are hard to tell apart come first. Order sampling with the keys
+/// log(u) / weight (Efraimidis and Spirakis 2006), so each draw is exact and free of order.
+struct edge_weighted {
+  int window = 31;              ///< odd side of a patch, px
+  int count_per_image = 20000;  ///< fewer when the image has fewer pixels
+  double falloff_px = 4.0;      ///< distance at which the weight has dropped to 0.61; above 0
+  double floor = 0.05;          ///< weight far from any edge; above 0
+  std::optional<region> within = std::nullopt;
+
+  /// \throws unsupported_error `septum.sample.4` when an image has no edge pixel that a window fits
+  /// around, naming it; `septum.sample.7` when a parameter is out of range
+  [[nodiscard]] std::vector<patch_index> operator()(std::span<annotation const> truths,
+                                                    counter_rng const& rng,
+                                                    std::span<std::string const> names = {}) const {
+    SEPTUM_EXPECTS(
+        count_per_image > 0 && falloff_px > 0 && floor > 0,
+        unsupported_error("septum.sample.7",
+                          "edge_weighted: expected a count, a falloff and a floor above "
+                          "0, found " +
+                              std::to_string(count_per_image) + ", " + std::to_string(falloff_px) +
+                              " and " + std::to_string(floor)));
+    auto candidates = all_pixels{.window = window, .within = within}(truths, rng, names);
+    std::vector<patch_index> drawn;
+    auto first = candidates.begin();
+    for (std::size_t i = 0; i < truths.size(); ++i) {
+      auto const last = std::find_if(first, candidates.end(), [&](patch_index const& patch) {
+        return static_cast<std::size_t>(patch.image) > i;
+      });
+      SEPTUM_EXPECTS(first != last && first->label == 0,
+                     detail::missing_class(detail::image_name(names, i, truths.size()),
+                                           truths[i].class_names[0], window));
+      auto const chosen = draw({first, last}, truths[i], rng.fork(i));
+      drawn.insert(drawn.end(), chosen.begin(), chosen.end());
+      first = last;
+    }
+    return drawn;
+  }
+
+ private:
+  [[nodiscard]] std::vector<patch_index> draw(std::span<patch_index const> pixels,
+                                              annotation const& truth,
+                                              counter_rng const& rng) const {
+    mask away_from_edges = mask::from_shape(truth.class_of_pixel.shape());
+    std::ranges::transform(truth.class_of_pixel, away_from_edges.begin(), [](std::uint8_t label) {
+      return static_cast<std::uint8_t>(label != 0);
+    });
+    auto const distance = distance_transform(away_from_edges);
+    std::vector<std::pair<double, std::size_t>> keys;
+    for (std::size_t k = 0; k < pixels.size(); ++k) {
+      double const scaled = distance(pixels[k].row, pixels[k].column) / falloff_px;
+      double const weight = floor + std::exp(-0.5 * scaled * scaled);
+      keys.emplace_back(-std::log1p(-rng.uniform(k)) / weight, k);
+    }
+    auto const wanted = std::min(keys.size(), static_cast<std::size_t>(count_per_image));
+    std::ranges::nth_element(keys, keys.begin() + static_cast<std::ptrdiff_t>(wanted) - 1);
+    keys.resize(wanted);
+    std::ranges::sort(keys, {}, [](auto const& key) { return key.second; });
+    std::vector<patch_index> chosen;
+    for (auto const& key : keys) chosen.push_back(pixels[key.second]);
+    return chosen;
   }
 };
 
