@@ -115,7 +115,7 @@ void decode_tiff_page(std::span<std::byte const> bytes, std::string const& where
   };
   // m: no memory map; h: only the header, so that no other page is touched.
   tiff_handle const handle =
-      open_tiff(where, "rmh", &memory, &tiff_memory::read, &tiff_memory::write, &tiff_memory::seek,
+      open_tiff(where, "rmhc", &memory, &tiff_memory::read, &tiff_memory::write, &tiff_memory::seek,
                 &tiff_memory::size, messages);
   if (!handle || ::TIFFSetSubDirectory(handle.get(), page.offset) != 1)
     fail("the directory cannot be read");
