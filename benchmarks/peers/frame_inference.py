@@ -109,8 +109,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--formats", nargs="+", choices=("channels_last", "contiguous"), default=["channels_last"]
     )
-    parser.add_argument("--forms", nargs="+", choices=("dilated", "fragments"), default=["dilated"])
-    parser.add_argument("--tiles", nargs="+", type=parse_tile, default=[[128, 128], [256, 256], [512, 512]])
+    parser.add_argument(
+        "--forms", nargs="+", choices=("dilated", "fragments"), default=["dilated", "fragments"]
+    )
+    parser.add_argument("--tiles", nargs="+", type=parse_tile, default=[[128, 128], [192, 192]])
     parser.add_argument("--allocators", nargs="+", choices=("default", "keep"), default=["default"])
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32", help="bf16: autocast")
     parser.add_argument("--isa", choices=sorted(measure.ISA_ENVIRONMENT), default="native")
