@@ -3,6 +3,7 @@
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/border.hpp>
 #include <septum/image/types.hpp>
 
 #include <algorithm>
@@ -37,14 +38,6 @@ void for_each_block(std::ptrdiff_t rows, exec::threads threads, Body const& body
   for_each_task(threads, (rows + rows_per_block - 1) / rows_per_block, [&](std::ptrdiff_t block) {
     body(block * rows_per_block, std::min(rows, (block + 1) * rows_per_block));
   });
-}
-
-/// Index in [0, n) of position `i` when the image is mirrored beyond its edges, edge pixel included
-/// (d c b a | a b c d | d c b a), as often as needed.
-[[nodiscard]] inline std::ptrdiff_t mirrored(std::ptrdiff_t i, std::ptrdiff_t n) {
-  i %= 2 * n;
-  if (i < 0) i += 2 * n;
-  return i < n ? i : 2 * n - 1 - i;
 }
 
 /// \throws unsupported_error `septum.normalize.1` on NaN or infinite pixels.
@@ -151,7 +144,7 @@ inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads t
       std::copy_n(pixels.data() + r * pixels.stride(0), values, source.data() + r * values);
   });
   auto const source_row = [&](std::ptrdiff_t r) {
-    return source.data() + mirrored(r, rows) * values;
+    return source.data() + mirrored_index(r, rows) * values;
   };
   for_each_block(rows, threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     // Column sums with a mirrored margin of reach + 1 columns, so that the row sums need no test.
@@ -170,9 +163,11 @@ inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads t
           middle[k] += static_cast<double>(entering[k]) - static_cast<double>(leaving[k]);
       }
       for (std::ptrdiff_t c = 1; c <= reach + 1; ++c)
-        std::copy_n(middle + mirrored(-c, columns) * channels, channels, middle - c * channels);
+        std::copy_n(middle + mirrored_index(-c, columns) * channels, channels,
+                    middle - c * channels);
       for (std::ptrdiff_t c = columns; c < columns + reach; ++c)
-        std::copy_n(middle + mirrored(c, columns) * channels, channels, middle + c * channels);
+        std::copy_n(middle + mirrored_index(c, columns) * channels, channels,
+                    middle + c * channels);
       std::fill(box.begin(), box.end(), 0.0);
       for (std::ptrdiff_t c = -reach - 1; c < reach; ++c)
         for (std::ptrdiff_t k = 0; k < channels; ++k)

@@ -1,6 +1,7 @@
 #pragma once
 #include <septum/core/config.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/border.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -25,13 +26,6 @@ namespace detail {
   return weights;
 }
 
-/// Index mirrored into [0, n): the border pixel is repeated (d c b a | a b c d | d c b a).
-[[nodiscard]] inline std::ptrdiff_t mirrored(std::ptrdiff_t index, std::ptrdiff_t n) {
-  auto const period = 2 * n;
-  auto const folded = ((index % period) + period) % period;
-  return folded < n ? folded : period - 1 - folded;
-}
-
 /// Gaussian blur of axes (row, column) with mirrored borders. Each value is summed in the same
 /// order whatever the thread count.
 [[nodiscard]] inline xt::xtensor<float, 2> gaussian_blur(xt::xtensor<float, 2> const& source,
@@ -49,12 +43,12 @@ namespace detail {
       std::fill(middle, middle + columns, 0.0F);
       for (auto k = -reach; k <= reach; ++k) {
         float const weight = weights[static_cast<std::size_t>(std::abs(k))];
-        float const* const from = source.data() + mirrored(row + k, rows) * columns;
+        float const* const from = source.data() + mirrored_index(row + k, rows) * columns;
         for (std::ptrdiff_t c = 0; c < columns; ++c) middle[c] += weight * from[c];
       }
       for (std::ptrdiff_t k = 1; k <= reach; ++k) {
-        middle[-k] = middle[mirrored(-k, columns)];
-        middle[columns - 1 + k] = middle[mirrored(columns - 1 + k, columns)];
+        middle[-k] = middle[mirrored_index(-k, columns)];
+        middle[columns - 1 + k] = middle[mirrored_index(columns - 1 + k, columns)];
       }
       float* const to = result.data() + row * columns;
       std::fill(to, to + columns, 0.0F);
