@@ -71,6 +71,32 @@ BOOST_AUTO_TEST_CASE(own_kernels_give_the_same_bytes_for_any_thread_count) {
       make_case(same, 0, normal_values));
 }
 
+// Which path a processor takes is found out at run time; both have to be right everywhere.
+BOOST_AUTO_TEST_CASE(eigen_with_and_without_the_direct_convolution) {
+  using conv = septum::kernel<eigen, kind::conv, float>;
+  for (auto const& [filters, columns] : {std::pair{3, 1}, {8, 7}, {16, 12}, {20, 23}, {43, 25}})
+    for (int const kernel : {1, 4}) {
+      auto problem = conv_problem(2, 5, columns, 6, filters, kernel, 2, true);
+      problem.training = false;
+      auto const given = make_case(problem, conv_parameters(problem), integer_values);
+      auto const expected = run_layer<reference, kind::conv, float>(given).inference;
+      std::vector<float> const parameters(given.parameters.begin(), given.parameters.end());
+      std::vector<float> const x(given.x.begin(), given.x.end());
+      for (bool const direct : {false, septum::detail::has_direct_convolution()}) {
+        septum::context<eigen> context{septum::exec::threads{2}};
+        auto plan = conv::prepare(context, problem);
+        plan.direct = direct;
+        auto const packed = conv::pack(context, plan, std::span<float const>{parameters});
+        std::vector<float> y(expected.size());
+        conv::forward(context, plan, packed,
+                      {x.data(), {2, problem.in.height, problem.in.width, problem.in.channels}},
+                      {y.data(), {2, 5, columns, filters}});
+        BOOST_TEST_CONTEXT("filters " << filters << " kernel " << kernel << " direct " << direct)
+        BOOST_TEST((y == expected));
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(default_threads_sets_and_restores) {
   int const before = omp_get_max_threads();
   {

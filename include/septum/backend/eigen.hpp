@@ -1,5 +1,6 @@
 #pragma once
 #include <septum/backend/detail/host_batch_norm.hpp>
+#include <septum/backend/detail/host_convolution.hpp>
 #include <septum/backend/detail/host_max_pool.hpp>
 #include <septum/backend/detail/host_pointwise.hpp>
 #include <septum/backend/problem.hpp>
@@ -15,7 +16,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
-#include <utility>
+#include <type_traits>
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
@@ -39,14 +40,17 @@ struct context<eigen> {
 /// Convolution and dense layer. Windows are gathered into matrices of `block` rows (im2col), which
 /// one Eigen product multiplies with the weights. Blocks have the same number of rows everywhere,
 /// the last one filled up with zeros, so that the place of a pixel does not change its sum.
+/// Forward in float, processors with AVX2 run the direct convolution instead.
 template <class T>
 struct kernel<eigen, kind::conv, T> {
   struct plan {
     layer_problem problem;
+    bool direct = std::is_same_v<T, float> && detail::has_direct_convolution();
   };
   struct packed {
     std::vector<T> parameters;  // weights (filter, row, column, channel), then bias
     std::vector<T> transposed;  // weights (channel, row, column, filter); empty when not trained
+    detail::direct_weights direct;  // empty when not used
   };
   struct saved {};
 
@@ -56,7 +60,9 @@ struct kernel<eigen, kind::conv, T> {
   }
 
   static packed pack(context<eigen>&, plan const& p, std::span<T const> parameters) {
-    packed w{{parameters.begin(), parameters.end()}, {}};
+    packed w{{parameters.begin(), parameters.end()}, {}, {}};
+    if constexpr (std::is_same_v<T, float>)
+      if (p.direct) w.direct = {p.problem, parameters};
     if (p.problem.training && p.problem.input_gradient) {
       auto const filters = static_cast<std::size_t>(p.problem.out.channels);
       auto const channels = static_cast<std::size_t>(p.problem.in.channels);
@@ -75,6 +81,8 @@ struct kernel<eigen, kind::conv, T> {
 
   static void forward(context<eigen>& ctx, plan const& p, packed const& w, view<T const, 4> x,
                       view<T, 4> y) {
+    if constexpr (std::is_same_v<T, float>)
+      if (p.direct) return detail::direct_convolve(ctx.threads, p.problem, w.direct, x, y);
     auto const filters = static_cast<std::size_t>(p.problem.out.channels);
     T const* const bias = w.parameters.data() + w.parameters.size() - filters;
     multiply_windows(ctx, p.problem, windows{x, p.problem.out, p.problem.geometry, 1},

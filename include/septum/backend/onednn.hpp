@@ -39,7 +39,9 @@ struct context<onednn> {
 
 /// Convolution and dense layer. Maps stay channels-last; `pack` puts the weights into the order the
 /// primitive asks for. In training, a layer whose window covers its whole input (dense layers, and
-/// the last convolution of a patch net) is a matrix product of the maps as they lie.
+/// the last convolution of a patch net) is a matrix product of the maps as they lie. In inference
+/// on processors with AVX2 only, our direct convolution takes the place of the library's, which on
+/// channels-last maps is 5 to 20 % slower there.
 template <>
 struct kernel<onednn, kind::conv, float> {
   struct plan {
@@ -53,11 +55,13 @@ struct kernel<onednn, kind::conv, float> {
     std::optional<dnnl::convolution_backward_weights> backward_weights;
     std::size_t scratch_bytes = 0;  // of the largest primitive
     bool is_product = false;        // no primitives then
+    bool direct = false;            // nor then
   };
   struct packed {
     dnnl::memory weights, bias;
     dnnl::memory data_weights;      // for the input gradient; empty when not trained
     std::vector<float> parameters;  // as given; only for a product
+    detail::direct_weights direct;
   };
   struct saved {};
 
@@ -69,13 +73,22 @@ struct kernel<onednn, kind::conv, float> {
       return p;
     }
     default_threads const scope{ctx.threads};
-    return detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
+    plan p =
+        detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
+    p.direct = !problem.training && detail::has_direct_convolution() &&
+               std::string_view{p.forward_description.impl_info_str()}.ends_with(":avx2");
+    return p;
   }
 
   static packed pack(context<onednn>& ctx, plan const& p, std::span<float const> parameters) {
     if (p.is_product) {
       packed result;
       result.parameters.assign(parameters.begin(), parameters.end());
+      return result;
+    }
+    if (p.direct) {
+      packed result;
+      result.direct = {p.problem, parameters};
       return result;
     }
     default_threads const scope{ctx.threads};
@@ -100,6 +113,7 @@ struct kernel<onednn, kind::conv, float> {
 
   static void forward(context<onednn>& ctx, plan const& p, packed const& w, view<float const, 4> x,
                       view<float, 4> y) {
+    if (p.direct) return detail::direct_convolve(ctx.threads, p.problem, w.direct, x, y);
     default_threads const scope{ctx.threads};
     if (p.is_product) return multiply(p, w, x, y);
     detail::checked_onednn("run a convolution", [&] {
