@@ -35,7 +35,7 @@ template <class Kernel, bool CanTrain>
 struct saved_of_kernel {};
 template <class Kernel>
 struct saved_of_kernel<Kernel, true> {
-  typename Kernel::saved value{};
+  typename Kernel::saved value;
 };
 
 template <class B, class Kind, class T>
@@ -76,7 +76,7 @@ class kernel_executor final : public layer_executor<T> {
  private:
   context<B>* context_;
   typename kernel_type::plan plan_{};
-  saved_of_kernel<kernel_type, can_train> saved_{};
+  saved_of_kernel<kernel_type, can_train> saved_;
 };
 
 /// One layer of a net at run time.
