@@ -1,0 +1,133 @@
+#include "evaluation.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <septum/core/error.hpp>
+#include <septum/core/text.hpp>
+#include <septum/image/components.hpp>
+#include <septum/image/morphology.hpp>
+#include <septum/io/annotation.hpp>
+#include <septum/io/frames.hpp>
+#include <septum/io/image.hpp>
+#include <string>
+
+namespace program {
+namespace {
+
+namespace fs = std::filesystem;
+
+nlohmann::ordered_json value_of(std::optional<double> const& value) {
+  return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+}
+
+std::string key_of(double threshold) { return septum::to_text(threshold); }
+
+std::string text_of(std::optional<double> const& value) {
+  return value ? septum::to_text(*value, 3) : "n/a";
+}
+
+// Works for labels and masks.
+template <class Pixels>
+Pixels cropped(Pixels const& pixels, int margin_px) {
+  auto const margin = static_cast<std::size_t>(margin_px);
+  auto const rows = pixels.shape()[0];
+  auto const columns = pixels.shape()[1];
+  if (rows <= 2 * margin || columns <= 2 * margin)
+    throw septum::shape_error("septum.program.15", "--crop " + std::to_string(margin_px) +
+                                                       ": nothing is left of an image of " +
+                                                       std::to_string(rows) + "x" +
+                                                       std::to_string(columns) + " pixels");
+  Pixels inner = Pixels::from_shape({rows - 2 * margin, columns - 2 * margin});
+  for (std::size_t row = 0; row < inner.shape()[0]; ++row)
+    std::copy_n(&pixels(row + margin, margin), inner.shape()[1], &inner(row, std::size_t{0}));
+  return inner;
+}
+
+bool is_truth_folder(fs::path const& path) {
+  auto const files = septum::io::list_dataset(path);
+  return files.instances.has_value() || !files.interiors.empty();
+}
+
+}  // namespace
+
+void evaluation::add(septum::labels const& truth, septum::labels const& prediction) {
+  auto const table = septum::count_overlaps(truth, prediction);
+  auto const found = septum::count_matches(table, septum::iou_thresholds);
+  if (counts.empty()) {
+    counts = found;
+  } else {
+    for (std::size_t k = 0; k < counts.size(); ++k) counts[k] += found[k];
+  }
+  seg += septum::seg(table);
+  overlap += septum::agree_by_largest_overlap(table);
+  ++frames;
+}
+
+nlohmann::ordered_json evaluation::to_json() const {
+  nlohmann::ordered_json result;
+  auto const& first = counts.front();
+  result["frames"] = frames;
+  result["objects_truth"] = first.true_positives + first.false_negatives;
+  result["objects_prediction"] = first.true_positives + first.false_positives;
+  for (auto const& each : counts) {
+    auto const key = key_of(each.threshold);
+    result["true_positives"][key] = each.true_positives;
+    result["false_positives"][key] = each.false_positives;
+    result["false_negatives"][key] = each.false_negatives;
+    result["ap"][key] = value_of(each.average_precision());
+    result["f1"][key] = value_of(each.f1());
+  }
+  result["pq"] = value_of(first.panoptic_quality());
+  result["jaccard_mean"] = value_of(overlap.jaccard_mean());
+  result["jaccard_sd"] = value_of(overlap.jaccard_sd());
+  result["dice_mean"] = value_of(overlap.dice_mean());
+  result["dice_sd"] = value_of(overlap.dice_sd());
+  result["cells"] = overlap.jaccard.size();
+  result["cells_dropped"] = overlap.dropped;
+  result["seg"] = value_of(seg.value());
+  return result;
+}
+
+std::string evaluation::to_lines() const {
+  auto const& at_half = counts.front();
+  auto const at_three_quarters =
+      std::find_if(counts.begin(), counts.end(),
+                   [](septum::match_counts const& each) { return each.threshold == 0.75; });
+  return "AP@0.5 " + text_of(at_half.average_precision()) + " (" +
+         std::to_string(at_half.true_positives) + " found, " +
+         std::to_string(at_half.false_positives) + " invented, " +
+         std::to_string(at_half.false_negatives) + " missed), AP@0.75 " +
+         text_of(at_three_quarters->average_precision()) + ", F1@0.5 " + text_of(at_half.f1()) +
+         "\nJaccard " + text_of(overlap.jaccard_mean()) + " +- " + text_of(overlap.jaccard_sd()) +
+         ", Dice " + text_of(overlap.dice_mean()) + " +- " + text_of(overlap.dice_sd()) + " over " +
+         std::to_string(overlap.jaccard.size()) + " cells (" + std::to_string(overlap.dropped) +
+         " without overlap left out), SEG " + text_of(seg.value()) + ", PQ " +
+         text_of(at_half.panoptic_quality());
+}
+
+std::vector<septum::labels> read_cells(fs::path const& path, evaluation_request const& request) {
+  if (!fs::is_directory(path)) return {cropped(septum::io::read_labels(path), request.crop_px)};
+  if (is_truth_folder(path)) {
+    auto const files = septum::io::list_dataset(path);
+    if (files.instances)
+      return {cropped(septum::io::read_labels(*files.instances), request.crop_px)};
+    septum::mask interior;
+    for (auto const& file : files.interiors) {
+      auto const pixels = septum::io::read_mask(file.path);
+      if (interior.size() == 0) interior = pixels;
+      for (std::size_t i = 0; i < std::min(interior.size(), pixels.size()); ++i)
+        interior.data()[i] |= pixels.data()[i];
+    }
+    // The crop comes first, as in the published scores.
+    interior = cropped(interior, request.crop_px);
+    if (request.erode_truth) interior = septum::erode(interior, septum::cross{.radius_px = 1});
+    return {septum::connected_components(interior, septum::connectivity::eight)};
+  }
+  std::vector<septum::labels> frames;
+  for (auto const& frame : septum::io::list_frames(path))
+    frames.push_back(cropped(septum::io::read_labels(frame.path), request.crop_px));
+  return frames;
+}
+
+}  // namespace program

@@ -1,0 +1,37 @@
+#include "nets.hpp"
+
+#include <septum/backend/eigen.hpp>
+#include <septum/backend/onednn.hpp>
+#include <septum/backend/reference.hpp>
+#include <septum/core/error.hpp>
+#include <utility>
+
+namespace program {
+namespace {
+
+template <class Net, septum::Backend B>
+predictor erase(septum::model const& trained, septum::inference_options inference) {
+  auto const nets = std::make_shared<septum::ensemble<Net, B>>(trained, std::move(inference));
+  return {septum::base_stack_t<Net>::receptive_field,
+          [nets](septum::image const& pixels) { return nets->predict(pixels); },
+          [nets] { return nets->report(); }};
+}
+
+}  // namespace
+
+std::vector<std::string> net_names() { return {"bn_feature_net_31x31", "bn_feature_net_61x61"}; }
+
+predictor make_predictor(septum::model const& trained, common_options const& common,
+                         septum::inference_options inference) {
+  auto const& description = trained.description;
+  return with_net(description.architecture, description.channels.size(), description.classes.size(),
+                  [&]<class Net>(std::type_identity<Net>) {
+                    if (common.backend == "reference")
+                      return erase<Net, septum::reference>(trained, inference);
+                    if (common.backend == "eigen")
+                      return erase<Net, septum::eigen>(trained, inference);
+                    return erase<Net, septum::onednn>(trained, inference);
+                  });
+}
+
+}  // namespace program

@@ -1,0 +1,39 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace program {
+
+septum::exec::threads common_options::executor() const {
+  if (threads > 0) return {threads};
+  return {std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
+}
+
+void add_common_options(CLI::App& command, common_options& options) {
+  command.add_option("--threads", options.threads, "Threads; 0 takes all processors")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "Seed of everything random")->capture_default_str();
+  command.add_option("--backend", options.backend, "Kernels that compute the net")
+      ->check(CLI::IsMember({"onednn", "eigen", "reference"}))
+      ->capture_default_str();
+  command.add_option("--precision", options.precision, "Numbers that the net computes in")
+      ->check(CLI::IsMember({"f32"}))
+      ->capture_default_str();
+  command.add_flag("--quiet", options.quiet, "No progress on standard error");
+  command.add_flag("--json", options.json, "Machine-readable result on standard output");
+}
+
+void print_json(common_options const& options, nlohmann::ordered_json const& result) {
+  if (options.json) std::cout << result.dump(2) << std::endl;
+}
+
+void say(common_options const& options, std::string const& line) {
+  if (!options.quiet) std::cerr << line << std::endl;
+}
+
+}  // namespace program

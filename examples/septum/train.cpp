@@ -1,0 +1,147 @@
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <septum/core/error.hpp>
+#include <septum/core/text.hpp>
+#include <septum/io/annotation.hpp>
+#include <septum/io/file.hpp>
+#include <septum/io/model.hpp>
+#include <septum/io/output_folder.hpp>
+#include <string>
+#include <vector>
+
+#include "nets.hpp"
+#include "options.hpp"
+#include "training.hpp"
+
+namespace program {
+namespace {
+
+struct arguments {
+  std::vector<std::filesystem::path> datasets;
+  std::vector<std::string> channels;
+  std::filesystem::path model;
+  training_request request;
+};
+
+nlohmann::ordered_json curves_json(std::vector<std::vector<septum::epoch_record>> const& curves) {
+  auto all = nlohmann::ordered_json::array();
+  for (std::size_t net = 0; net < curves.size(); ++net)
+    for (auto const& record : curves[net])
+      all.push_back({{"net", net},
+                     {"epoch", record.epoch},
+                     {"rate", record.rate},
+                     {"training_loss", record.training_loss},
+                     {"training_accuracy", record.training_accuracy},
+                     {"validation_loss", record.validation_loss},
+                     {"validation_accuracy", record.validation_accuracy},
+                     {"seconds", record.seconds},
+                     {"patches", record.patches}});
+  return all;
+}
+
+double best_validation_error(std::vector<std::vector<septum::epoch_record>> const& curves) {
+  double best = 1.0;
+  for (auto const& net : curves)
+    for (auto const& record : net) best = std::min(best, 1.0 - record.validation_accuracy);
+  return best;
+}
+
+void train(arguments const& given, common_options const& common) {
+  auto const threads = common.executor();
+  auto request = given.request;
+  request.checkpoint = given.model;
+  request.checkpoint += ".checkpoint";
+  // Held and probed first, so that hours of work do not end at a folder that cannot be written.
+  septum::io::output_lock const lock{given.model};
+  septum::io::atomic_file{given.model};
+  std::vector<septum::io::dataset> datasets;
+  for (auto const& folder : given.datasets)
+    datasets.push_back(septum::io::read_dataset(folder, given.channels, threads));
+  auto const result = train_model(std::move(datasets), request, common);
+  septum::io::write_model(given.model, result.trained);
+  write_training_curves(given.model, result);
+  remove_checkpoints(request);
+  say(common, "Model: " + given.model.string() + " (" +
+                  std::to_string(result.trained.parameter_sets.size()) + " nets, " +
+                  septum::to_text(result.patches_per_second, 0) +
+                  " patches/s); learning curves: " + curves_path(given.model, ".svg").string());
+  print_json(common, {{"model", given.model.string()},
+                      {"patches_per_second", result.patches_per_second},
+                      {"best_validation_error", best_validation_error(result.curves)},
+                      {"seconds", result.seconds},
+                      {"epochs", curves_json(result.curves)}});
+}
+
+}  // namespace
+
+void register_train(CLI::App& app, common_options& common) {
+  auto const given = std::make_shared<arguments>();
+  auto& request = given->request;
+  CLI::App& command = *app.add_subcommand("train", "Trains a net on annotated images");
+  command.footer(
+      "A data set is a folder: channels as phase.tif, nuclear.tif, ... and edge.png + "
+      "interior.png,\n"
+      "or labels.tif with one integer per cell.\n"
+      "Example: septum train day1/ --net bn_feature_net_31x31 --ensemble 5 --model "
+      "bacteria.safetensors");
+  command.add_option("DATASET", given->datasets, "Folders of annotated images")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  command.add_option("--model", given->model, "File to write (.safetensors)")->required();
+  command.add_option("--net", request.net, "Net to train")
+      ->check(CLI::IsMember(net_names()))
+      ->capture_default_str();
+  command.add_option("--channels", given->channels,
+                     "Channels in the order the net sees them; all by name when not given");
+  command
+      .add_option("--ensemble", request.ensemble, "Number of nets, with seeds SEED, SEED+1, ...")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  command.add_option("--epochs", request.epochs, "Passes over the sampled patches")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command
+      .add_option("--patches", request.patches,
+                  "Budget of patches per net instead of --epochs: ten epochs of a tenth each")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  command.add_option("--batch", request.batch, "Patches per step")
+      ->check(CLI::Range(2, 65536))
+      ->capture_default_str();
+  command.add_option("--rate", request.rate, "Learning rate of the first epoch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--rate-factor", request.rate_factor, "Factor of the rate per epoch")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--l2", request.l2, "Weight decay: adds l2 * sum W^2 to the loss")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--optimizer", request.optimizer, "How weights are moved")
+      ->check(CLI::IsMember({"sgd", "rmsprop"}))
+      ->capture_default_str();
+  command
+      .add_option("--validation", request.validation,
+                  "Patches held out to choose the best epoch: 'pixels' at random (the paper), or "
+                  "a 'region' that shares no pixel with the training patches (honest error)")
+      ->check(CLI::IsMember({"pixels", "region"}))
+      ->capture_default_str();
+  command
+      .add_option("--limit-per-class", request.limit_per_class,
+                  "Patches per class and image; 0: the smallest number of edge pixels")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--normalizer", request.normalizer, "How intensities are made comparable")
+      ->check(CLI::IsMember({"median_box", "standard_deviation", "max", "none"}))
+      ->capture_default_str();
+  command
+      .add_option("--pixel-size", request.pixel_size_um,
+                  "Side of a pixel in um; 0: what the images say")
+      ->check(CLI::NonNegativeNumber);
+  command.add_flag("--resume", request.resume, "Go on where a stopped run of this model left off");
+  add_common_options(command, common);
+  command.callback([given, &common] { train(*given, common); });
+}
+
+}  // namespace program

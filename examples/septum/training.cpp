@@ -1,0 +1,309 @@
+#include "training.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <septum/backend/eigen.hpp>
+#include <septum/backend/onednn.hpp>
+#include <septum/backend/reference.hpp>
+#include <septum/core/hash.hpp>
+#include <septum/core/text.hpp>
+#include <septum/io/checkpoint.hpp>
+#include <septum/io/file.hpp>
+#include <septum/io/model.hpp>
+#include <septum/sample/batches.hpp>
+#include <septum/sample/samplers.hpp>
+#include <septum/sample/split.hpp>
+#include <utility>
+
+#include "checkpoints.hpp"
+#include "nets.hpp"
+#include "progress.hpp"
+#include "signals.hpp"
+
+namespace program {
+namespace {
+
+// Data sets ready for any net of an ensemble: normalised once, sampled per net.
+struct prepared_data {
+  std::vector<septum::image> images;
+  std::vector<septum::annotation> truths;
+  std::vector<std::string> names;
+  std::vector<septum::extent2> extents;
+
+  [[nodiscard]] std::vector<septum::view<float const, 3>> views() const {
+    std::vector<septum::view<float const, 3>> all;
+    for (auto const& pixels : images) all.push_back(septum::as_view(pixels));
+    return all;
+  }
+};
+
+prepared_data prepare(std::vector<septum::io::dataset>& datasets, training_request const& request,
+                      int field, septum::exec::threads threads) {
+  prepared_data data;
+  for (auto& dataset : datasets) {
+    try {
+      normalize(dataset.pixels, request.normalizer, field, threads);
+    } catch (septum::error& failure) {
+      failure.add_note(dataset.name);
+      throw;
+    }
+    data.extents.push_back(
+        {static_cast<int>(dataset.pixels.shape()[0]), static_cast<int>(dataset.pixels.shape()[1])});
+    data.images.push_back(std::move(dataset.pixels));
+    data.truths.push_back(dataset.truth);
+    data.names.push_back(dataset.name);
+  }
+  return data;
+}
+
+septum::patch_split split_patches(prepared_data const& data, training_request const& request,
+                                  int field, std::uint64_t seed) {
+  septum::class_balanced const sampler{.window = field, .limit_per_class = request.limit_per_class};
+  auto const patches =
+      sampler(data.truths, septum::counter_rng{seed, septum::stream::sampling}, data.names);
+  septum::counter_rng const rng{seed, septum::stream::validation_split};
+  if (request.validation == "region") return septum::by_region{}(patches, data.extents, field, rng);
+  return septum::random_pixels{}(patches, data.extents, field, rng);
+}
+
+septum::training_schedule make_schedule(training_request const& request, std::uint64_t seed) {
+  septum::training_schedule schedule{.epochs = request.epochs,
+                                     .rate = request.rate,
+                                     .rate_factor = request.rate_factor,
+                                     .l2 = request.l2,
+                                     .seed = seed};
+  if (request.patches > 0) {
+    schedule.epochs = 10;
+    schedule.batches_per_epoch = std::max<std::ptrdiff_t>(
+        1, static_cast<std::ptrdiff_t>(request.patches) / 10 / request.batch);
+  }
+  return schedule;
+}
+
+// What a resumed run must share with the one that wrote the checkpoint; file contents included.
+std::string recipe_text(prepared_data const& data, training_request const& request,
+                        std::uint64_t seed) {
+  std::string text =
+      request.net + " seed " + std::to_string(seed) + " epochs " + std::to_string(request.epochs) +
+      " patches " + std::to_string(request.patches) + " batch " + std::to_string(request.batch) +
+      " rate " + septum::to_text(request.rate) + " x " + septum::to_text(request.rate_factor) +
+      " l2 " + septum::to_text(request.l2) + " optimizer " + request.optimizer + " validation " +
+      request.validation + " limit " + std::to_string(request.limit_per_class) + " normalizer " +
+      request.normalizer;
+  for (std::size_t k = 0; k < data.images.size(); ++k) {
+    auto const& pixels = data.images[k];
+    auto const& classes = data.truths[k].class_of_pixel;
+    auto const hash = septum::fnv1a(std::as_bytes(std::span{pixels.data(), pixels.size()}));
+    auto const truth = septum::fnv1a(std::as_bytes(std::span{classes.data(), classes.size()}));
+    text += " image " + std::to_string(hash) + " truth " + std::to_string(truth);
+  }
+  return text;
+}
+
+std::string rate_text(double patches_per_second) {
+  return septum::to_text(patches_per_second, 0) + " patches/s";
+}
+
+std::filesystem::path checkpoint_of(training_request const& request, int net) {
+  auto path = request.checkpoint;
+  if (!path.empty()) path += "." + std::to_string(net);
+  return path;
+}
+
+// What one net of an ensemble is called, and where its checkpoint lies.
+struct net_run {
+  int index = 0;
+  std::uint64_t seed = 0;
+  std::filesystem::path checkpoint;
+};
+
+template <septum::Optimizer O>
+void train_one(prepared_data const& data, training_request const& request,
+               common_options const& common, net_run const& net, int field,
+               septum::training_run<O>& trainer, septum::training_state<O>& state, double& seconds,
+               std::int64_t& patches) {
+  auto const threads = common.executor();
+  auto const split = split_patches(data, request, field, net.seed);
+  septum::patch_batches training{data.views(),
+                                 split.training,
+                                 {.window = field, .batch_size = request.batch, .seed = net.seed},
+                                 threads};
+  septum::patch_batches validation{
+      data.views(),
+      split.validation,
+      {.window = field, .batch_size = request.batch, .shuffle = false, .augment = false},
+      threads};
+  auto const recipe = recipe_text(data, request, net.seed);
+  if (request.resume) load_checkpoint(net.checkpoint, recipe, state);
+
+  progress_bar bar{"net " + std::to_string(net.index + 1) + "/" + std::to_string(request.ensemble),
+                   !common.quiet};
+  auto last_saved = std::chrono::steady_clock::now();
+  std::int64_t seen = 0;
+  double elapsed = 0.0;
+  auto const save = [&] {
+    if (!net.checkpoint.empty()) save_checkpoint(net.checkpoint, recipe, state);
+    last_saved = std::chrono::steady_clock::now();
+  };
+  auto const on_batch = [&](septum::training_progress const& now) {
+    seen = now.patches;
+    elapsed = now.seconds;
+    bar.update((now.epoch + static_cast<double>(now.batch) / static_cast<double>(now.batches)) /
+                   now.epochs,
+               "epoch " + std::to_string(now.epoch + 1) + "/" + std::to_string(now.epochs) +
+                   "  loss " + septum::to_text(now.loss, 4) + "  " +
+                   rate_text(static_cast<double>(now.patches) / std::max(now.seconds, 1e-9)));
+    if (std::chrono::steady_clock::now() - last_saved > std::chrono::minutes{1}) save();
+    if (caught_signal() != 0) save();
+    stop_if_interrupted();
+  };
+  auto const on_epoch = [&](septum::training_state<O> const& reached) {
+    auto const& record = reached.history.back();
+    bar.finish("net " + std::to_string(net.index + 1) + " epoch " +
+               std::to_string(record.epoch + 1) + ": training loss " +
+               septum::to_text(record.training_loss, 4) + ", validation loss " +
+               septum::to_text(record.validation_loss, 4) + ", accuracy " +
+               septum::to_text(record.validation_accuracy, 4) + ", " +
+               rate_text(static_cast<double>(record.patches) / std::max(record.seconds, 1e-9)));
+    save();
+  };
+  trainer.run(state, training, validation, on_batch, on_epoch);
+  seconds += elapsed;
+  patches += seen;
+}
+
+septum::model_description describe(std::vector<septum::io::dataset> const& datasets,
+                                   training_request const& request, common_options const& common,
+                                   int field, std::uint64_t signature) {
+  septum::model_description description{.architecture = request.net,
+                                        .signature = signature,
+                                        .receptive_field = field,
+                                        .channels = datasets.front().channels,
+                                        .classes = datasets.front().truth.class_names,
+                                        .normalizer = request.normalizer,
+                                        .normalizer_window = field,
+                                        .pixel_size_um = request.pixel_size_um > 0.0
+                                                             ? request.pixel_size_um
+                                                             : datasets.front().pixel_size_um,
+                                        .provenance = {}};
+  std::string names;
+  for (auto const& dataset : datasets) names += (names.empty() ? "" : ", ") + dataset.name;
+  description.provenance = {
+      {"data_sets", names},
+      {"epochs", std::to_string(request.epochs)},
+      {"batch", std::to_string(request.batch)},
+      {"optimizer", request.optimizer},
+      {"rate", septum::to_text(request.rate)},
+      {"rate_factor", septum::to_text(request.rate_factor)},
+      {"l2", septum::to_text(request.l2)},
+      {"seed", std::to_string(common.seed)},
+      {"validation", request.validation},
+      {"threads", std::to_string(common.executor().count)},
+      {"backend", common.backend},
+  };
+  if (request.patches > 0) description.provenance["patches"] = std::to_string(request.patches);
+  return description;
+}
+
+void require_equal_datasets(std::vector<septum::io::dataset> const& datasets) {
+  if (datasets.empty())
+    throw septum::unsupported_error("septum.program.4", "no data set to train on");
+  auto const& first = datasets.front();
+  for (auto const& dataset : datasets)
+    if (dataset.channels != first.channels || dataset.truth.class_names != first.truth.class_names)
+      throw septum::shape_error("septum.program.5",
+                                dataset.name + ": its channels or classes differ from those of " +
+                                    first.name + "; train on data sets of one kind");
+}
+
+template <class Net, septum::Backend B, septum::Optimizer O>
+training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
+                               training_request const& request, common_options const& common,
+                               O optimizer) {
+  using base = septum::base_stack_t<Net>;
+  training_result result;
+  result.trained.description =
+      describe(datasets, request, common, base::receptive_field, base::signature);
+  result.trained.layout = septum::tensor_layout<Net>();
+  auto const data = prepare(datasets, request, base::receptive_field, common.executor());
+  std::int64_t patches = 0;
+  for (int k = 0; k < request.ensemble; ++k) {
+    net_run const run{k, common.seed + static_cast<std::uint64_t>(k), checkpoint_of(request, k)};
+    septum::trainer<Net, B, O> trainer{make_schedule(request, run.seed), optimizer,
+                                       common.executor()};
+    auto state = trainer.start();
+    train_one<O>(data, request, common, run, base::receptive_field, trainer, state, result.seconds,
+                 patches);
+    result.trained.parameter_sets.push_back(std::move(state.best_parameters));
+    result.curves.push_back(std::move(state.history));
+  }
+  result.patches_per_second = static_cast<double>(patches) / std::max(result.seconds, 1e-9);
+  return result;
+}
+
+}  // namespace
+
+void normalize(septum::image& pixels, std::string const& normalizer, int window,
+               septum::exec::threads threads) {
+  auto const apply = [&](auto const& policy) { policy(septum::as_view(pixels), threads); };
+  if (normalizer == "median_box") return apply(septum::median_box_normalizer{.window = window});
+  if (normalizer == "standard_deviation")
+    return apply(septum::standard_deviation_normalizer{.window = window});
+  if (normalizer == "max") return apply(septum::max_normalizer{});
+  if (normalizer == "none") return apply(septum::identity_normalizer{});
+  throw septum::unsupported_error("septum.program.6",
+                                  "unknown normaliser '" + normalizer +
+                                      "'; there are median_box, standard_deviation, max, none");
+}
+
+training_result train_model(std::vector<septum::io::dataset> datasets,
+                            training_request const& request, common_options const& common) {
+  require_equal_datasets(datasets);
+  auto const channels = datasets.front().channels.size();
+  auto const classes = datasets.front().truth.class_names.size();
+  return with_net(request.net, channels, classes, [&]<class Net>(std::type_identity<Net>) {
+    auto const on_backend = [&]<class B>(std::type_identity<B>) {
+      if (request.optimizer == "rmsprop")
+        return train_ensemble<Net, B>(datasets, request, common, septum::rmsprop{});
+      return train_ensemble<Net, B>(
+          datasets, request, common,
+          septum::sgd{.momentum = request.momentum, .decay = request.decay});
+    };
+    if (common.backend == "reference") return on_backend(std::type_identity<septum::reference>{});
+    if (common.backend == "eigen") return on_backend(std::type_identity<septum::eigen>{});
+    return on_backend(std::type_identity<septum::onednn>{});
+  });
+}
+
+std::filesystem::path curves_path(std::filesystem::path const& model,
+                                  std::string const& extension) {
+  auto path = model;
+  return path.replace_extension(".curves" + extension);
+}
+
+void write_training_curves(std::filesystem::path const& model, training_result const& result) {
+  std::string table =
+      "net,epoch,rate,training_loss,training_accuracy,validation_loss,validation_accuracy,seconds,"
+      "patches\n";
+  for (std::size_t net = 0; net < result.curves.size(); ++net)
+    for (auto const& record : result.curves[net])
+      table += std::to_string(net) + "," + std::to_string(record.epoch) + "," +
+               septum::to_text(record.rate) + "," + septum::to_text(record.training_loss) + "," +
+               septum::to_text(record.training_accuracy) + "," +
+               septum::to_text(record.validation_loss) + "," +
+               septum::to_text(record.validation_accuracy) + "," + septum::to_text(record.seconds) +
+               "," + std::to_string(record.patches) + "\n";
+  septum::io::write_file(curves_path(model, ".csv"), table);
+}
+
+void remove_checkpoints(training_request const& request) {
+  for (int k = 0; k < request.ensemble; ++k) {
+    auto const path = checkpoint_of(request, k);
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    std::filesystem::remove(septum::io::previous_checkpoint(path), ignored);
+  }
+}
+
+}  // namespace program

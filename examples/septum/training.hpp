@@ -1,0 +1,65 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <septum/image/normalize.hpp>
+#include <septum/io/annotation.hpp>
+#include <septum/net/model.hpp>
+#include <septum/train/trainer.hpp>
+#include <string>
+#include <vector>
+
+#include "options.hpp"
+
+namespace program {
+
+/// What `septum train` is asked for; the defaults are the paper's recipe.
+struct training_request {
+  std::string net = "bn_feature_net_31x31";
+  int ensemble = 1;  ///< nets; net k is trained with seed + k
+  int epochs = 25;
+  std::int64_t patches = 0;  ///< total budget per net instead of epochs: ten epochs of a tenth each
+  int batch = 256;
+  double rate = 0.01;
+  double rate_factor = 0.95;
+  double l2 = 1e-5;
+  double momentum = 0.9;
+  double decay = 1e-6;
+  std::string optimizer = "sgd";
+  std::string validation = "pixels";  ///< "pixels" (the paper's) or "region" (honest)
+  int limit_per_class = 0;            ///< 0: the published rule
+  std::string normalizer = "median_box";
+  double pixel_size_um = 0.0;        ///< 0: what the data sets say
+  std::filesystem::path checkpoint;  ///< empty: none is written
+  bool resume = false;
+};
+
+/// Learning curves of every net of an ensemble.
+struct training_result {
+  septum::model trained;
+  std::vector<std::vector<septum::epoch_record>> curves;
+  double seconds = 0.0;
+  double patches_per_second = 0.0;
+};
+
+/// Normalises an image by a policy's name as models store it.
+/// @throws septum::unsupported_error on an unknown name
+void normalize(septum::image& pixels, std::string const& normalizer, int window,
+               septum::exec::threads threads);
+
+/// Trains one net or an ensemble on annotated images, with a progress bar and checkpoints.
+[[nodiscard]] training_result train_model(std::vector<septum::io::dataset> datasets,
+                                          training_request const& request,
+                                          common_options const& common);
+
+/// MODEL.curves.csv or MODEL.curves.svg: where the learning curves of a model go.
+[[nodiscard]] std::filesystem::path curves_path(std::filesystem::path const& model,
+                                                std::string const& extension);
+
+/// Writes the learning curves beside the model, as a table and as a figure.
+void write_training_curves(std::filesystem::path const& model, training_result const& result);
+
+/// Removes the checkpoints of a finished run.
+void remove_checkpoints(training_request const& request);
+
+}  // namespace program
