@@ -39,6 +39,13 @@ class stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
+// Small frames are drawn larger, so that cells of ten pixels can be looked at.
+int overlay_scale(septum::image const& pixels) {
+  constexpr std::size_t comfortable_side = 640;
+  auto const side = std::max(pixels.shape()[0], pixels.shape()[1]);
+  return static_cast<int>(std::clamp<std::size_t>(comfortable_side / side, 1, 4));
+}
+
 bool is_constant(septum::image const& pixels) {
   auto const channels = pixels.shape()[2];
   for (std::size_t k = 0; k < channels; ++k) {
@@ -241,7 +248,8 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
       septum::io::write_tiff(folder.file("probabilities/" + frame.stem + ".tif"), maps,
                              {.pixel_size_um = pixel_size});
     if (request.write_overlays)
-      septum::io::write_overlay(folder.file("overlay/" + frame.stem + ".png"), input.pixels, cells);
+      septum::io::write_overlay(folder.file("overlay/" + frame.stem + ".png"), input.pixels, cells,
+                                {.scale = overlay_scale(input.pixels)});
     bar.update(static_cast<double>(k + 1) / static_cast<double>(frames.size()),
                "frame " + std::to_string(k + 1) + "/" + std::to_string(frames.size()) + "  " +
                    std::to_string(result.cells) + " cells");

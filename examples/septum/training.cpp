@@ -11,6 +11,7 @@
 #include <septum/io/checkpoint.hpp>
 #include <septum/io/file.hpp>
 #include <septum/io/model.hpp>
+#include <septum/report/figures.hpp>
 #include <septum/sample/batches.hpp>
 #include <septum/sample/samplers.hpp>
 #include <septum/sample/split.hpp>
@@ -103,6 +104,29 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
 
 std::string rate_text(double patches_per_second) {
   return septum::to_text(patches_per_second, 0) + " patches/s";
+}
+
+// One net: training and validation loss. An ensemble: the validation loss of each.
+std::string curves_figure(std::vector<std::vector<septum::epoch_record>> const& curves) {
+  if (curves.size() == 1) {
+    std::vector<septum::report::learning_point> points;
+    for (auto const& record : curves.front())
+      points.push_back({record.epoch + 1.0, record.training_loss, record.validation_loss});
+    return septum::report::learning_curves(points, "loss");
+  }
+  std::vector<septum::report::series> lines;
+  for (std::size_t net = 0; net < curves.size(); ++net) {
+    septum::report::series line{.name = "net " + std::to_string(net + 1),
+                                .shape = septum::report::mark::line_and_points};
+    for (auto const& record : curves[net]) {
+      line.x.push_back(record.epoch + 1.0);
+      line.y.push_back(record.validation_loss);
+    }
+    lines.push_back(std::move(line));
+  }
+  return septum::report::line_plot(
+      {.title = "Learning curves", .x = {.label = "epoch"}, .y = {.label = "validation loss"}},
+      lines);
 }
 
 std::filesystem::path checkpoint_of(training_request const& request, int net) {
@@ -295,6 +319,7 @@ void write_training_curves(std::filesystem::path const& model, training_result c
                septum::to_text(record.validation_accuracy) + "," + septum::to_text(record.seconds) +
                "," + std::to_string(record.patches) + "\n";
   septum::io::write_file(curves_path(model, ".csv"), table);
+  septum::io::write_file(curves_path(model, ".svg"), curves_figure(result.curves));
 }
 
 void remove_checkpoints(training_request const& request) {
