@@ -81,7 +81,7 @@ class sandbox {
     septum::io::write_tiff(path(name), picture(rows, columns, channels));
   }
 
-  /// A data set of square cells.
+  /// A data set of oblong cells.
   void write_dataset(std::string const& name, std::size_t side = 96) const {
     fs::create_directories(path(name));
     septum::image pixels = picture(side, side);
@@ -90,8 +90,8 @@ class sandbox {
     for (std::size_t row = 6; row + 12 < side; row += 16)
       for (std::size_t column = 6; column + 12 < side; column += 16) {
         ++label;
-        for (std::size_t i = 0; i < 10; ++i)
-          for (std::size_t j = 0; j < 10; ++j) {
+        for (std::size_t i = 0; i < 8; ++i)
+          for (std::size_t j = 0; j < 12; ++j) {
             cells(row + i, column + j) = label;
             pixels(row + i, column + j, 0) -= 700.0F;
           }
