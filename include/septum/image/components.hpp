@@ -49,20 +49,20 @@ inline std::int32_t write_components(run_table const& table, connectivity neighb
 /// Connected components of the pixels for which `is_set(row, column)` holds, written as 1..n in
 /// raster order of their first pixels; all other pixels become 0. Axes row, column.
 /// \returns n. complexity: one pass over the pixels, one over their runs.
-template <class IsSet>
-  requires std::predicate<IsSet const&, std::ptrdiff_t, std::ptrdiff_t> std::int32_t
-  connected_components(IsSet const& is_set, view<std::int32_t, 2> result,
-                       connectivity neighbours = connectivity::eight, exec::threads threads = {}) {
-    auto const columns = static_cast<std::int32_t>(result.extent(1));
-    auto const table = detail::find_runs(
-        result.extent(0),
-        [&](std::ptrdiff_t row, std::vector<detail::row_run>& runs) {
-          detail::append_runs_of_values([&](std::int32_t c) { return is_set(row, c) ? 1 : 0; },
-                                        columns, runs);
-        },
-        threads);
-    return detail::write_components(table, neighbours, result, threads);
-  }
+template <std::predicate<std::ptrdiff_t, std::ptrdiff_t> IsSet>
+std::int32_t connected_components(IsSet const& is_set, view<std::int32_t, 2> result,
+                                  connectivity neighbours = connectivity::eight,
+                                  exec::threads threads = {}) {
+  std::ptrdiff_t const columns = result.extent(1);
+  auto const table = detail::find_set_runs(
+      result.extent(0), columns,
+      [&](std::ptrdiff_t row, std::ptrdiff_t begin, std::ptrdiff_t end, std::uint8_t* bytes) {
+        for (std::ptrdiff_t c = begin; c < end; ++c)
+          *bytes++ = static_cast<std::uint8_t>(is_set(row, c) ? 1 : 0);
+      },
+      threads);
+  return detail::write_components(table, neighbours, result, threads);
+}
 
 /// Connected components of a mask (non-zero is set): 1..n in raster order of their first pixels,
 /// 0 elsewhere. Axes row, column.
@@ -70,12 +70,11 @@ template <class IsSet>
                                                  connectivity neighbours = connectivity::eight,
                                                  exec::threads threads = {}) {
   labels result = labels::from_shape(pixels.shape());
-  auto const source = as_view(pixels);
-  auto const columns = static_cast<std::int32_t>(source.extent(1));
-  auto const table = detail::find_runs(
-      source.extent(0),
-      [&](std::ptrdiff_t row, std::vector<detail::row_run>& runs) {
-        detail::append_runs_of_set_bytes(source.data() + row * columns, columns, runs);
+  auto const columns = static_cast<std::ptrdiff_t>(pixels.shape()[1]);
+  auto const table = detail::find_set_runs(
+      static_cast<std::ptrdiff_t>(pixels.shape()[0]), columns,
+      [&](std::ptrdiff_t row, std::ptrdiff_t begin, std::ptrdiff_t end, std::uint8_t* bytes) {
+        std::copy_n(pixels.data() + row * columns + begin, end - begin, bytes);
       },
       threads);
   detail::write_components(table, neighbours, as_view(result), threads);
@@ -88,16 +87,8 @@ template <class IsSet>
                                                  connectivity neighbours = connectivity::eight,
                                                  exec::threads threads = {}) {
   labels result = labels::from_shape(cells.shape());
-  auto const source = as_view(cells);
-  auto const columns = static_cast<std::int32_t>(source.extent(1));
-  auto const table = detail::find_runs(
-      source.extent(0),
-      [&](std::ptrdiff_t row, std::vector<detail::row_run>& runs) {
-        std::int32_t const* const values = source.data() + row * columns;
-        detail::append_runs_of_values([&](std::int32_t c) { return values[c]; }, columns, runs);
-      },
-      threads);
-  detail::write_components(table, neighbours, as_view(result), threads);
+  detail::write_components(detail::find_label_runs(as_view(cells), threads), neighbours,
+                           as_view(result), threads);
   return result;
 }
 

@@ -6,10 +6,12 @@
 #include <septum/image/types.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,60 +23,58 @@ namespace detail {
 /// Distance along a column that holds no site; counting on from it does not overflow.
 inline constexpr std::int32_t far_away = 1 << 30;
 
-/// Lower envelope of the parabolas weight * (x - i)^2 + height(i) over whole x: which parabola is
+/// Lower envelope of the parabolas 2^shift * (x - i)^2 + height(i) over whole x: which parabola is
 /// lowest, for every x, in linear time (Felzenszwalb and Huttenlocher).
 class lower_envelope {
  public:
-  lower_envelope(std::int64_t weight, std::ptrdiff_t columns) : weight_{weight} {
-    site_.reserve(static_cast<std::size_t>(columns));
-    height_.reserve(static_cast<std::size_t>(columns));
-    first_.reserve(static_cast<std::size_t>(columns));
-  }
-  void clear() {
-    site_.clear();
-    height_.clear();
-    first_.clear();
-  }
-  [[nodiscard]] bool empty() const { return site_.empty(); }
+  lower_envelope(int shift, std::ptrdiff_t columns)
+      : shift_{shift}, parabolas_(static_cast<std::size_t>(columns)) {}
+  void clear() { count_ = 0; }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
   /// Adds the parabola of column `i`, which is right of all added before.
   void add(std::int64_t i, std::int64_t height) {
     std::int64_t first = std::numeric_limits<std::int64_t>::min();
-    while (!site_.empty()) {
-      first = first_where_lower(i, height);
-      if (first > first_.back()) break;
-      site_.pop_back();
-      height_.pop_back();
-      first_.pop_back();
+    while (count_ > 0) {
+      parabola const& last = parabolas_[count_ - 1];
+      first = first_where_lower(i, height, last);
+      if (first > last.first) break;
       first = std::numeric_limits<std::int64_t>::min();
+      --count_;
     }
-    site_.push_back(i);
-    height_.push_back(height);
-    first_.push_back(first);
+    parabolas_[count_++] = {i, height, first};
   }
-  /// Calls visit(x, column of the lowest parabola) for x = 0 ... columns - 1.
+  /// Calls visit(x, column of the lowest parabola) for x in [begin, end).
   template <class Visit>
-  void for_each_column(std::int64_t columns, Visit const& visit) const {
-    for (std::size_t k = 0; k < site_.size(); ++k) {
-      std::int64_t const begin = std::max<std::int64_t>(first_[k], 0);
-      std::int64_t const end = k + 1 < site_.size() ? std::min(first_[k + 1], columns) : columns;
-      for (std::int64_t x = begin; x < end; ++x) visit(x, site_[k]);
+  void for_each_column(std::int64_t begin, std::int64_t end, Visit const& visit) const {
+    for (std::size_t k = 0; k < count_; ++k) {
+      std::int64_t const past = k + 1 < count_ ? std::min(parabolas_[k + 1].first, end) : end;
+      for (std::int64_t x = std::max(parabolas_[k].first, begin); x < past; ++x)
+        visit(x, parabolas_[k].site);
     }
   }
 
  private:
-  /// First x at which the parabola of `i` is below the last one added.
-  [[nodiscard]] std::int64_t first_where_lower(std::int64_t i, std::int64_t height) const {
-    std::int64_t const last = site_.back();
-    std::int64_t const numerator = weight_ * (i - last) * (i + last) + (height - height_.back());
-    std::int64_t const denominator = 2 * weight_ * (i - last);
+  struct parabola {
+    std::int64_t site;
+    std::int64_t height;
+    /// first column where it is lowest
+    std::int64_t first;
+  };
+
+  /// First x at which the parabola of `i` is below `left`.
+  [[nodiscard]] std::int64_t first_where_lower(std::int64_t i, std::int64_t height,
+                                               parabola const& left) const {
+    std::int64_t const apart = i - left.site;
+    std::int64_t const numerator = (apart * (i + left.site) << shift_) + (height - left.height);
+    if (apart == 1) return (numerator >> (shift_ + 1)) + 1;
+    std::int64_t const denominator = apart << (shift_ + 1);
     std::int64_t const quotient = numerator / denominator;
     return (numerator % denominator < 0 ? quotient - 1 : quotient) + 1;
   }
 
-  std::int64_t weight_;
-  std::vector<std::int64_t> site_;
-  std::vector<std::int64_t> height_;
-  std::vector<std::int64_t> first_;
+  int shift_;
+  std::size_t count_ = 0;
+  std::vector<parabola> parabolas_;
 };
 
 /// Carries sites down and then up all columns, in blocks of columns. `site_row(row, begin, end)`
@@ -106,34 +106,43 @@ void sweep_columns(std::ptrdiff_t rows, std::ptrdiff_t columns, SiteRow const& s
   auto const rows = static_cast<std::ptrdiff_t>(pixels.shape()[0]);
   auto const columns = static_cast<std::ptrdiff_t>(pixels.shape()[1]);
   xt::xtensor<float, 2> result = xt::xtensor<float, 2>::from_shape(pixels.shape());
-  std::vector<std::int32_t> vertical(pixels.size());
+  auto const vertical = std::make_unique_for_overwrite<std::int32_t[]>(pixels.size());
   detail::sweep_columns(
       rows, columns,
       [&](std::ptrdiff_t row, std::ptrdiff_t begin, std::ptrdiff_t end) {
         std::uint8_t const* const set = pixels.data() + row * columns;
-        std::int32_t* const out = vertical.data() + row * columns;
+        std::int32_t* const out = vertical.get() + row * columns;
         for (std::ptrdiff_t c = begin; c < end; ++c) out[c] = set[c] == 0 ? 0 : detail::far_away;
       },
       [&](std::ptrdiff_t from, std::ptrdiff_t to, std::ptrdiff_t begin, std::ptrdiff_t end) {
-        std::int32_t const* const before = vertical.data() + from * columns;
-        std::int32_t* const here = vertical.data() + to * columns;
+        std::int32_t const* const before = vertical.get() + from * columns;
+        std::int32_t* const here = vertical.get() + to * columns;
         for (std::ptrdiff_t c = begin; c < end; ++c) here[c] = std::min(here[c], before[c] + 1);
       },
       threads);
   for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    detail::lower_envelope envelope{1, columns};
+    detail::lower_envelope envelope{0, columns};
     for (std::ptrdiff_t row = begin; row < end; ++row) {
-      std::int32_t const* const distance = vertical.data() + row * columns;
+      std::int32_t const* const distance = vertical.get() + row * columns;
       float* const out = result.data() + row * columns;
-      envelope.clear();
-      for (std::ptrdiff_t c = 0; c < columns; ++c)
-        if (distance[c] < detail::far_away)
-          envelope.add(c, std::int64_t{distance[c]} * distance[c]);
-      if (envelope.empty()) std::fill(out, out + columns, std::numeric_limits<float>::infinity());
-      envelope.for_each_column(columns, [&](std::int64_t x, std::int64_t site) {
-        std::int64_t const height = std::int64_t{distance[site]} * distance[site];
-        out[x] = std::sqrt(static_cast<float>((x - site) * (x - site) + height));
-      });
+      auto const squared = [&](std::int64_t c) { return std::int64_t{distance[c]} * distance[c]; };
+      // Nothing beyond the unset pixels at the ends of a run of set ones is nearer than they are.
+      for (std::ptrdiff_t c = 0; c < columns;) {
+        if (distance[c] == 0) {
+          out[c++] = 0;
+          continue;
+        }
+        std::ptrdiff_t const first = c;
+        envelope.clear();
+        if (first > 0) envelope.add(first - 1, 0);
+        for (; c < columns && distance[c] != 0; ++c)
+          if (distance[c] < detail::far_away) envelope.add(c, squared(c));
+        if (c < columns) envelope.add(c, 0);
+        if (envelope.empty()) std::fill(out, out + columns, std::numeric_limits<float>::infinity());
+        envelope.for_each_column(first, c, [&](std::int64_t x, std::int64_t site) {
+          out[x] = std::sqrt(static_cast<float>((x - site) * (x - site) + squared(site)));
+        });
+      }
     }
   });
   return result;
@@ -151,57 +160,67 @@ void sweep_columns(std::ptrdiff_t rows, std::ptrdiff_t columns, SiteRow const& s
   auto const rows = static_cast<std::ptrdiff_t>(cells.shape()[0]);
   auto const columns = static_cast<std::ptrdiff_t>(cells.shape()[1]);
   // Squared distance and label are compared as one number, distance first.
-  std::int64_t const weight = std::int64_t{largest_label(cells)} + 1;
+  std::int32_t const largest = largest_label(cells);
+  int const shift = std::bit_width(static_cast<std::uint32_t>(largest));
   double const squared_diagonal = static_cast<double>(rows) * static_cast<double>(rows) +
                                   static_cast<double>(columns) * static_cast<double>(columns);
   SEPTUM_EXPECTS(
-      squared_diagonal * static_cast<double>(weight) < 0x1.0p61,
+      std::ldexp(squared_diagonal, shift) < 0x1.0p61,
       unsupported_error("septum.distance.1",
-                        "labels up to " + std::to_string(weight - 1) + " in an image of " +
+                        "labels up to " + std::to_string(largest) + " in an image of " +
                             std::to_string(rows) + " x " + std::to_string(columns) +
                             " pixels are too large to compare; call relabel_sequential or tile"));
   labels result = labels::from_shape(cells.shape());
-  std::vector<std::int32_t> vertical(cells.size());
-  std::vector<std::int32_t> owner(cells.size());
+  // Distance along the column in the upper half of a word, the label in the lower: the smaller word
+  // is the nearer cell, or the smaller label at the same distance.
+  auto const nearest = std::make_unique_for_overwrite<std::int64_t[]>(cells.size());
+  constexpr std::int64_t one_row = std::int64_t{1} << 32;
   detail::sweep_columns(
       rows, columns,
       [&](std::ptrdiff_t row, std::ptrdiff_t begin, std::ptrdiff_t end) {
         std::int32_t const* const label = cells.data() + row * columns;
-        std::copy(label + begin, label + end, owner.data() + row * columns + begin);
-        std::int32_t* const out = vertical.data() + row * columns;
-        for (std::ptrdiff_t c = begin; c < end; ++c) out[c] = label[c] != 0 ? 0 : detail::far_away;
+        std::int64_t* const out = nearest.get() + row * columns;
+        for (std::ptrdiff_t c = begin; c < end; ++c)
+          out[c] = label[c] != 0 ? std::int64_t{label[c]} : detail::far_away * one_row;
       },
       [&](std::ptrdiff_t from, std::ptrdiff_t to, std::ptrdiff_t begin, std::ptrdiff_t end) {
-        std::int32_t const* const before = vertical.data() + from * columns;
-        std::int32_t const* const before_owner = owner.data() + from * columns;
-        std::int32_t* const here = vertical.data() + to * columns;
-        std::int32_t* const here_owner = owner.data() + to * columns;
-        for (std::ptrdiff_t c = begin; c < end; ++c) {
-          std::int32_t const passed = before[c] + 1;
-          bool const nearer = passed < here[c];
-          bool const tie = passed == here[c] && before_owner[c] < here_owner[c];
-          here[c] = nearer ? passed : here[c];
-          here_owner[c] = nearer || tie ? before_owner[c] : here_owner[c];
-        }
+        std::int64_t const* const before = nearest.get() + from * columns;
+        std::int64_t* const here = nearest.get() + to * columns;
+        for (std::ptrdiff_t c = begin; c < end; ++c)
+          here[c] = std::min(here[c], before[c] + one_row);
       },
       threads);
   double const squared_reach = reach_px * reach_px;
   for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    detail::lower_envelope envelope{weight, columns};
+    detail::lower_envelope envelope{shift, columns};
     for (std::ptrdiff_t row = begin; row < end; ++row) {
-      std::int32_t const* const distance = vertical.data() + row * columns;
-      std::int32_t const* const label = owner.data() + row * columns;
+      std::int64_t const* const here = nearest.get() + row * columns;
       std::int32_t* const out = result.data() + row * columns;
-      envelope.clear();
-      for (std::ptrdiff_t c = 0; c < columns; ++c)
-        if (distance[c] < detail::far_away)
-          envelope.add(c, std::int64_t{distance[c]} * distance[c] * weight + label[c]);
-      if (envelope.empty()) std::fill(out, out + columns, 0);
-      envelope.for_each_column(columns, [&](std::int64_t x, std::int64_t site) {
-        std::int64_t const squared =
-            (x - site) * (x - site) + std::int64_t{distance[site]} * distance[site];
-        out[x] = static_cast<double>(squared) <= squared_reach ? label[site] : 0;
-      });
+      auto const label = [&](std::int64_t c) { return static_cast<std::int32_t>(here[c]); };
+      auto const distance = [&](std::int64_t c) { return here[c] >> 32; };
+      auto const add = [&](std::ptrdiff_t c) {
+        std::int64_t const squared = distance(c) * distance(c);
+        if (distance(c) < detail::far_away && static_cast<double>(squared) <= squared_reach)
+          envelope.add(c, (squared << shift) + label(c));
+      };
+      // Nothing beyond the cells at the ends of a run of background is nearer than they are.
+      for (std::ptrdiff_t c = 0; c < columns;) {
+        if (distance(c) == 0) {
+          out[c] = label(c);
+          ++c;
+          continue;
+        }
+        std::ptrdiff_t const first = c;
+        envelope.clear();
+        if (first > 0) add(first - 1);
+        for (; c < columns && distance(c) != 0; ++c) add(c);
+        if (c < columns) add(c);
+        if (envelope.empty()) std::fill(out + first, out + c, 0);
+        envelope.for_each_column(first, c, [&](std::int64_t x, std::int64_t site) {
+          std::int64_t const away = (x - site) * (x - site) + distance(site) * distance(site);
+          out[x] = static_cast<double>(away) <= squared_reach ? label(site) : 0;
+        });
+      }
     }
   });
   return result;

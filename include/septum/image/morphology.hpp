@@ -50,57 +50,52 @@ struct square {
 
 namespace detail {
 
-/// Turns line[0, n + 2 half) into its running OR: afterwards line[c] is the OR of the former
-/// line[c, c + 2 half], in log2(half) sweeps.
-inline void widen_row(std::uint8_t* line, std::ptrdiff_t n, int half) {
-  std::ptrdiff_t const wanted = 2 * std::ptrdiff_t{half} + 1;
-  std::ptrdiff_t have = 1;
-  while (have < wanted) {
-    std::ptrdiff_t const step = std::min(have, wanted - have);
-    std::ptrdiff_t const valid = n + wanted - have - step;
-    for (std::ptrdiff_t c = 0; c < valid; ++c)
-      line[c] = static_cast<std::uint8_t>(line[c] | line[c + step]);
-    have += step;
-  }
-}
-
-/// Dilation of the pixels that are set (`of` = 1) or not set (`of` = 0); nothing lies outside.
+/// Dilation of the pixels that are set, or with `complement` of those that are not; nothing lies
+/// outside. Rows are bits: each input row is widened step by step, and every width that the element
+/// has goes to the output rows that want it.
 template <StructuringElement Element>
-[[nodiscard]] mask dilate_pixels(mask const& pixels, Element const& element, bool of,
+[[nodiscard]] mask dilate_pixels(mask const& pixels, Element const& element, bool complement,
                                  exec::threads threads) {
   SEPTUM_EXPECTS(element.radius_px >= 0,
                  unsupported_error("septum.morphology.1",
                                    "structuring element: expected a radius of at least 0, found " +
                                        std::to_string(element.radius_px) + " pixels"));
-  auto const source = as_view(pixels);
-  std::ptrdiff_t const rows = source.extent(0);
-  std::ptrdiff_t const columns = source.extent(1);
+  auto const rows = static_cast<std::ptrdiff_t>(pixels.shape()[0]);
+  auto const columns = static_cast<std::ptrdiff_t>(pixels.shape()[1]);
+  std::ptrdiff_t const radius = std::min<std::ptrdiff_t>(element.radius_px, rows);
+  std::vector<std::vector<std::ptrdiff_t>> offsets_of_width;
+  for (std::ptrdiff_t dr = -radius; dr <= radius; ++dr) {
+    auto const width = static_cast<std::size_t>(
+        std::min<std::ptrdiff_t>(element.half_width(static_cast<int>(dr)), columns));
+    if (offsets_of_width.size() <= width) offsets_of_width.resize(width + 1);
+    offsets_of_width[width].push_back(dr);
+  }
   mask result = mask::from_shape(pixels.shape());
-  if (rows == 0 || columns == 0) return result;
-  auto const target = as_view(result);
-  int const radius = element.radius_px;
+  std::ptrdiff_t const words = words_of(columns);
   for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    std::vector<std::uint8_t> line(static_cast<std::size_t>(columns + 2 * std::ptrdiff_t{radius}));
-    for (std::ptrdiff_t row = begin; row < end; ++row) {
-      std::uint8_t* const out = target.data() + row * columns;
-      std::fill(out, out + columns, std::uint8_t{0});
-      auto const first = static_cast<int>(std::max<std::ptrdiff_t>(-radius, -row));
-      auto const last = static_cast<int>(std::min<std::ptrdiff_t>(radius, rows - 1 - row));
-      for (int dr = first; dr <= last; ++dr) {
-        int const half = element.half_width(dr);
-        std::fill(line.begin(), line.begin() + half, std::uint8_t{0});
-        std::fill(line.begin() + half + columns, line.begin() + columns + 2 * half,
-                  std::uint8_t{0});
-        std::uint8_t const* const in = source.data() + (row + dr) * columns;
-        std::uint8_t* const middle = line.data() + half;
-        for (std::ptrdiff_t c = 0; c < columns; ++c)
-          middle[c] = static_cast<std::uint8_t>((in[c] != 0) == of);
-        widen_row(line.data(), columns, half);
-        for (std::ptrdiff_t c = 0; c < columns; ++c)
-          out[c] = static_cast<std::uint8_t>(out[c] | line[static_cast<std::size_t>(c)]);
+    std::vector<std::uint64_t> out(static_cast<std::size_t>((end - begin) * words), 0);
+    std::vector<std::uint64_t> line(static_cast<std::size_t>(words));
+    std::vector<std::uint64_t> wider(static_cast<std::size_t>(words));
+    std::ptrdiff_t const last = std::min(rows, end + radius);
+    for (std::ptrdiff_t row = std::max<std::ptrdiff_t>(0, begin - radius); row < last; ++row) {
+      pack_row(pixels.data() + row * columns, columns, line.data());
+      if (complement) complement_row(line.data(), columns);
+      for (std::size_t width = 0; width < offsets_of_width.size(); ++width) {
+        if (width > 0) {
+          widen_by_one(line.data(), words, wider.data());
+          line.swap(wider);
+        }
+        for (std::ptrdiff_t const dr : offsets_of_width[width]) {
+          if (row + dr < begin || row + dr >= end) continue;
+          std::uint64_t* const target = out.data() + (row + dr - begin) * words;
+          for (std::ptrdiff_t w = 0; w < words; ++w) target[w] |= line[static_cast<std::size_t>(w)];
+        }
       }
-      if (!of)
-        for (std::ptrdiff_t c = 0; c < columns; ++c) out[c] ^= std::uint8_t{1};
+    }
+    for (std::ptrdiff_t row = begin; row < end; ++row) {
+      std::uint64_t* const bits = out.data() + (row - begin) * words;
+      if (complement) complement_row(bits, columns);
+      unpack_row(bits, columns, result.data() + row * columns);
     }
   });
   return result;
@@ -113,7 +108,7 @@ template <StructuringElement Element>
 /// \throws unsupported_error `septum.morphology.1` on a negative radius.
 template <StructuringElement Element>
 [[nodiscard]] mask dilate(mask const& pixels, Element const& element, exec::threads threads = {}) {
-  return detail::dilate_pixels(pixels, element, true, threads);
+  return detail::dilate_pixels(pixels, element, false, threads);
 }
 
 /// Binary erosion: a pixel stays when all pixels under the element are set (non-zero). Pixels
@@ -122,7 +117,7 @@ template <StructuringElement Element>
 /// \throws unsupported_error `septum.morphology.1` on a negative radius.
 template <StructuringElement Element>
 [[nodiscard]] mask erode(mask const& pixels, Element const& element, exec::threads threads = {}) {
-  return detail::dilate_pixels(pixels, element, false, threads);
+  return detail::dilate_pixels(pixels, element, true, threads);
 }
 
 namespace detail {
@@ -139,14 +134,14 @@ template <class T>
 [[nodiscard]] background_components components_of_background(view<T const, 2> pixels,
                                                              exec::threads threads) {
   std::ptrdiff_t const rows = pixels.extent(0);
-  auto const columns = static_cast<std::int32_t>(pixels.extent(1));
+  std::ptrdiff_t const columns = pixels.extent(1);
   background_components result;
-  result.table = find_runs(
-      rows,
-      [&](std::ptrdiff_t row, std::vector<row_run>& runs) {
+  result.table = find_set_runs(
+      rows, columns,
+      [&](std::ptrdiff_t row, std::ptrdiff_t begin, std::ptrdiff_t end, std::uint8_t* bytes) {
         T const* const values = pixels.data() + row * columns;
-        append_runs_of_values([&](std::int32_t c) { return values[c] == 0 ? 1 : 0; }, columns,
-                              runs);
+        for (std::ptrdiff_t c = begin; c < end; ++c)
+          *bytes++ = static_cast<std::uint8_t>(values[c] == 0 ? 1 : 0);
       },
       threads);
   auto numbered = connect_runs(result.table, 0, threads).numbers();

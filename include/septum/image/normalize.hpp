@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,66 +72,106 @@ inline void require_finite(view<float const, 3> pixels, exec::threads threads) {
                               "; replace them before normalising");
 }
 
-/// Median of one channel: the mean of the two middle values when their number is even. The values
-/// are binned by their upper 16 bits in sorted order, and only the middle bin is searched.
-[[nodiscard]] inline double channel_median(view<float const, 3> pixels, std::ptrdiff_t channel,
-                                           exec::threads threads) {
+/// Order-preserving whole number of a finite value; -0 counts as 0.
+[[nodiscard]] inline std::uint32_t sort_key(float value) {
+  auto const bits = std::bit_cast<std::uint32_t>(value + 0.0F);
+  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
+}
+[[nodiscard]] inline float value_of_sort_key(std::uint32_t key) {
+  return std::bit_cast<float>((key & 0x80000000U) != 0 ? key & 0x7FFFFFFFU : ~key);
+}
+
+/// Numbers of values by 16 bits of their sort keys.
+using key_histogram = std::vector<std::uint32_t>;
+inline constexpr std::size_t key_bins = 1U << 16U;
+
+/// Counts one channel by `bin_of(key)`; keys without a bin are given the bin `key_bins`.
+template <class BinOf>
+[[nodiscard]] key_histogram count_keys(view<float const, 3> pixels, std::ptrdiff_t channel,
+                                       BinOf const& bin_of, exec::threads threads) {
   std::ptrdiff_t const rows = pixels.extent(0);
   std::ptrdiff_t const columns = pixels.extent(1);
   std::ptrdiff_t const step = pixels.extent(2);
-  auto const key_of = [](float value) {
-    auto const bits = std::bit_cast<std::uint32_t>(value + 0.0F);  // -0 counts as 0
-    return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-  };
-  auto const value_of = [](std::uint32_t key) {
-    return std::bit_cast<float>((key & 0x80000000U) != 0 ? key & 0x7FFFFFFFU : ~key);
-  };
-  auto const row_of = [&](std::ptrdiff_t r) {
-    return pixels.data() + r * pixels.stride(0) + channel;
-  };
-  constexpr std::size_t bins = 1U << 16U;
+  // Neighbours often share a bin: four histograms keep one count from waiting for the last.
+  constexpr std::size_t copies = 4;
+  constexpr std::size_t size = key_bins + 1;
   std::ptrdiff_t const parts = std::clamp<std::ptrdiff_t>(threads.count, 1, rows);
-  std::vector<std::uint32_t> counts(bins * static_cast<std::size_t>(parts), 0);
+  key_histogram counts(size * copies * static_cast<std::size_t>(parts), 0);
   for_each_range(threads, parts, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
     for (std::ptrdiff_t part = first; part < last; ++part) {
-      std::uint32_t* const own = counts.data() + bins * static_cast<std::size_t>(part);
+      std::uint32_t* const own = counts.data() + size * copies * static_cast<std::size_t>(part);
       for (std::ptrdiff_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) {
-        float const* const row = row_of(r);
-        for (std::ptrdiff_t c = 0; c < columns; ++c) ++own[key_of(row[c * step]) >> 16U];
+        float const* const row = pixels.data() + r * pixels.stride(0) + channel;
+        std::ptrdiff_t c = 0;
+        for (; c + 4 <= columns; c += 4)
+          for (std::size_t k = 0; k < copies; ++k) {
+            float const value = row[(c + static_cast<std::ptrdiff_t>(k)) * step];
+            ++own[size * k + bin_of(sort_key(value))];
+          }
+        for (; c < columns; ++c) ++own[bin_of(sort_key(row[c * step]))];
       }
     }
   });
-  for (std::size_t part = 1; part < static_cast<std::size_t>(parts); ++part)
-    for (std::size_t bin = 0; bin < bins; ++bin) counts[bin] += counts[bins * part + bin];
+  for (std::size_t copy = 1; copy < copies * static_cast<std::size_t>(parts); ++copy)
+    for (std::size_t bin = 0; bin < size; ++bin) counts[bin] += counts[size * copy + bin];
+  counts.resize(size);
+  return counts;
+}
 
-  auto const pixel_count = static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
-  auto const nth = [&](std::uint64_t rank) {
+/// Median of one channel: the mean of the two middle values when their number is even. Found by the
+/// upper half of the sort keys first, then by the lower half of those in the middle.
+[[nodiscard]] inline double channel_median(view<float const, 3> pixels, std::ptrdiff_t channel,
+                                           exec::threads threads) {
+  auto const upper_counts = count_keys(
+      pixels, channel, [](std::uint32_t key) { return key >> 16U; }, threads);
+  auto const find = [](key_histogram const& counts, std::uint64_t& rank) {
     std::uint32_t bin = 0;
     while (rank >= counts[bin]) rank -= counts[bin++];
-    std::vector<std::uint32_t> keys;
-    keys.reserve(counts[bin]);
-    for (std::ptrdiff_t r = 0; r < rows; ++r)
-      for (std::ptrdiff_t c = 0; c < columns; ++c) {
-        std::uint32_t const key = key_of(row_of(r)[c * step]);
-        if (key >> 16U == bin) keys.push_back(key);
-      }
-    auto const wanted = keys.begin() + static_cast<std::ptrdiff_t>(rank);
-    std::nth_element(keys.begin(), wanted, keys.end());
-    bool const last_of_bin = wanted + 1 == keys.end();
-    // The next rank is wanted as well when the number of pixels is even.
-    std::uint32_t const next = last_of_bin ? 0 : *std::min_element(wanted + 1, keys.end());
-    return std::pair{*wanted, last_of_bin ? std::uint32_t{0} : next};
+    return bin;
   };
-  auto const [lower, upper] = nth((pixel_count - 1) / 2);
-  auto const low = static_cast<double>(value_of(lower));
-  if (pixel_count % 2 == 1) return low;
-  std::uint32_t const above = upper != 0 ? upper : nth(pixel_count / 2).first;
-  return (low + static_cast<double>(value_of(above))) / 2;
+  auto const count_lower = [&](std::uint32_t upper) {
+    return count_keys(
+        pixels, channel,
+        [upper](std::uint32_t key) {
+          return key >> 16U == upper ? key & 0xFFFFU : static_cast<std::uint32_t>(key_bins);
+        },
+        threads);
+  };
+  auto const value_at = [&](std::uint32_t upper, std::uint64_t rank, key_histogram const& counts) {
+    return static_cast<double>(value_of_sort_key(upper << 16U | find(counts, rank)));
+  };
+  std::uint64_t const count =
+      static_cast<std::uint64_t>(pixels.extent(0)) * static_cast<std::uint64_t>(pixels.extent(1));
+  std::uint64_t low_rank = (count - 1) / 2;
+  std::uint64_t high_rank = count / 2;
+  std::uint32_t const low_upper = find(upper_counts, low_rank);
+  std::uint32_t const high_upper = find(upper_counts, high_rank);
+  key_histogram const low_counts = count_lower(low_upper);
+  double const low = value_at(low_upper, low_rank, low_counts);
+  double const high = high_upper == low_upper
+                          ? value_at(high_upper, high_rank, low_counts)
+                          : value_at(high_upper, high_rank, count_lower(high_upper));
+  return (low + high) / 2;
+}
+
+/// out = in / divisor of each channel, in float32.
+inline void divide_row(float const* in, float* out, std::ptrdiff_t columns,
+                       std::vector<double> const& divisors) {
+  if (divisors.size() == 1) {
+    double const divisor = divisors.front();
+    for (std::ptrdiff_t c = 0; c < columns; ++c)
+      out[c] = static_cast<float>(static_cast<double>(in[c]) / divisor);
+    return;
+  }
+  for (std::ptrdiff_t c = 0; c < columns; ++c)
+    for (double const divisor : divisors)
+      *out++ = static_cast<float>(static_cast<double>(*in++) / divisor);
 }
 
 /// Subtracts from every pixel the mean of the window x window box around it, per channel, with
 /// mirrored borders. Sums run down the columns and then along the rows, in double.
-inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads threads) {
+inline void subtract_box_mean(view<float, 3> pixels, int window,
+                              std::vector<double> const& divisors, exec::threads threads) {
   std::ptrdiff_t const rows = pixels.extent(0);
   std::ptrdiff_t const columns = pixels.extent(1);
   std::ptrdiff_t const channels = pixels.extent(2);
@@ -138,13 +179,15 @@ inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads t
   std::ptrdiff_t const reach = window / 2;
   double const share = 1.0 / (static_cast<double>(window) * static_cast<double>(window));
   // Rows are overwritten while other blocks still read them: work on a copy.
-  std::vector<float> source(static_cast<std::size_t>(rows * values));
+  auto const source =
+      std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(rows * values));
   for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t r = begin; r < end; ++r)
-      std::copy_n(pixels.data() + r * pixels.stride(0), values, source.data() + r * values);
+      divide_row(pixels.data() + r * pixels.stride(0), source.get() + r * values, columns,
+                 divisors);
   });
   auto const source_row = [&](std::ptrdiff_t r) {
-    return source.data() + mirrored_index(r, rows) * values;
+    return source.get() + mirrored_index(r, rows) * values;
   };
   for_each_block(rows, threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     // Column sums with a mirrored margin of reach + 1 columns, so that the row sums need no test.
@@ -173,7 +216,7 @@ inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads t
         for (std::ptrdiff_t k = 0; k < channels; ++k)
           box[static_cast<std::size_t>(k)] += middle[c * channels + k];
       float* const out = pixels.data() + r * pixels.stride(0);
-      float const* const in = source.data() + r * values;
+      float const* const in = source.get() + r * values;
       for (std::ptrdiff_t k = 0; k < channels; ++k) {
         double sum = box[static_cast<std::size_t>(k)];
         for (std::ptrdiff_t c = 0; c < columns; ++c) {
@@ -186,14 +229,13 @@ inline void subtract_box_mean(view<float, 3> pixels, int window, exec::threads t
   });
 }
 
-/// Divides one channel by `divisor`.
-inline void divide_channel(view<float, 3> pixels, std::ptrdiff_t channel, double divisor,
-                           exec::threads threads) {
+/// Divides every channel.
+inline void divide_channels(view<float, 3> pixels, std::vector<double> const& divisors,
+                            exec::threads threads) {
   for_each_range(threads, pixels.extent(0), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t r = begin; r < end; ++r) {
-      float* value = pixels.data() + r * pixels.stride(0) + channel;
-      for (std::ptrdiff_t c = 0; c < pixels.extent(1); ++c, value += pixels.extent(2))
-        *value = static_cast<float>(static_cast<double>(*value) / divisor);
+      float* const row = pixels.data() + r * pixels.stride(0);
+      divide_row(row, row, pixels.extent(1), divisors);
     }
   });
 }
@@ -231,12 +273,12 @@ struct median_box_normalizer {
     detail::require_odd_window(window);
     if (pixels.size() == 0) return;
     detail::require_finite(pixels, threads);
+    std::vector<double> medians;
     for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
-      double const median = detail::channel_median(pixels, channel, threads);
-      SEPTUM_EXPECTS(median > 0, detail::no_scale(channel, "median", median));
-      detail::divide_channel(pixels, channel, median, threads);
+      medians.push_back(detail::channel_median(pixels, channel, threads));
+      SEPTUM_EXPECTS(medians.back() > 0, detail::no_scale(channel, "median", medians.back()));
     }
-    detail::subtract_box_mean(pixels, window, threads);
+    detail::subtract_box_mean(pixels, window, medians, threads);
   }
 };
 
@@ -250,15 +292,18 @@ struct standard_deviation_normalizer {
     detail::require_odd_window(window);
     if (pixels.size() == 0) return;
     detail::require_finite(pixels, threads);
-    detail::subtract_box_mean(pixels, window, threads);
+    auto const channels = static_cast<std::size_t>(pixels.extent(2));
+    detail::subtract_box_mean(pixels, window, std::vector<double>(channels, 1.0), threads);
+    std::vector<double> deviations;
     for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
       double const mean = mean_of(pixels, channel, threads, [](double value) { return value; });
       double const variance = mean_of(pixels, channel, threads, [mean](double value) {
         return (value - mean) * (value - mean);
       });
       SEPTUM_EXPECTS(variance > 0, detail::no_scale(channel, "standard deviation", variance));
-      detail::divide_channel(pixels, channel, std::sqrt(variance), threads);
+      deviations.push_back(std::sqrt(variance));
     }
+    detail::divide_channels(pixels, deviations, threads);
   }
 
  private:
@@ -291,6 +336,7 @@ struct max_normalizer {
   void operator()(view<float, 3> pixels, exec::threads threads = {}) const {
     if (pixels.size() == 0) return;
     detail::require_finite(pixels, threads);
+    std::vector<double> maxima;
     for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
       float largest = std::numeric_limits<float>::lowest();
       for (std::ptrdiff_t r = 0; r < pixels.extent(0); ++r) {
@@ -298,10 +344,10 @@ struct max_normalizer {
         for (std::ptrdiff_t c = 0; c < pixels.extent(1); ++c, value += pixels.extent(2))
           largest = std::max(largest, *value);
       }
-      SEPTUM_EXPECTS(largest > 0,
-                     detail::no_scale(channel, "maximum", static_cast<double>(largest)));
-      detail::divide_channel(pixels, channel, static_cast<double>(largest), threads);
+      maxima.push_back(static_cast<double>(largest));
+      SEPTUM_EXPECTS(maxima.back() > 0, detail::no_scale(channel, "maximum", maxima.back()));
     }
+    detail::divide_channels(pixels, maxima, threads);
   }
 };
 

@@ -79,15 +79,7 @@ struct regions_by_label {
 };
 
 [[nodiscard]] inline regions_by_label group_by_label(labels const& cells, exec::threads threads) {
-  auto const pixels = as_view(cells);
-  auto const columns = static_cast<std::int32_t>(pixels.extent(1));
-  run_table const table = find_runs(
-      pixels.extent(0),
-      [&](std::ptrdiff_t row, std::vector<row_run>& runs) {
-        std::int32_t const* const values = pixels.data() + row * columns;
-        append_runs_of_values([&](std::int32_t c) { return values[c]; }, columns, runs);
-      },
-      threads);
+  run_table const table = find_label_runs(as_view(cells), threads);
   std::int32_t largest = 0;
   for (row_run const& run : table.runs) {
     SEPTUM_EXPECTS(run.value > 0,
@@ -97,9 +89,9 @@ struct regions_by_label {
     largest = std::max(largest, run.value);
   }
   SEPTUM_EXPECTS(
-      largest <= pixels.size(),
+      static_cast<std::size_t>(largest) <= cells.size(),
       unsupported_error("septum.labels.2", "labels: found label " + std::to_string(largest) +
-                                               " in an image of " + std::to_string(pixels.size()) +
+                                               " in an image of " + std::to_string(cells.size()) +
                                                " pixels; call relabel_sequential first"));
   regions_by_label groups;
   groups.first.assign(static_cast<std::size_t>(largest) + 1, 0);

@@ -1,12 +1,14 @@
 #pragma once
 #include <septum/core/config.hpp>
+#include <septum/core/view.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/detail/bit_rows.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <utility>
 #include <vector>
@@ -34,51 +36,19 @@ struct run_table {
   }
 };
 
-/// Runs of the non-zero bytes of one row, with value 1.
-inline void append_runs_of_set_bytes(std::uint8_t const* row, std::int32_t columns,
-                                     std::vector<row_run>& runs) {
-  constexpr std::uint64_t low_bits = 0x7F7F7F7F7F7F7F7FU;
-  std::uint64_t carry = 0;
-  bool open = false;
-  for (std::int32_t start = 0; start < columns; start += 64) {
-    std::int32_t const width = std::min<std::int32_t>(64, columns - start);
-    std::uint64_t word = 0;
-    std::int32_t c = 0;
-    if constexpr (std::endian::native == std::endian::little)
-      for (; c + 8 <= width; c += 8) {
-        std::uint64_t bytes = 0;
-        std::memcpy(&bytes, row + start + c, 8);
-        // The top bit of each byte says whether it is set; the product gathers the eight bits.
-        bytes = (((bytes & low_bits) + low_bits) | bytes) & ~low_bits;
-        word |= (((bytes >> 7U) * 0x0102040810204080U) >> 56U) << static_cast<unsigned>(c);
-      }
-    for (; c < width; ++c)
-      word |= static_cast<std::uint64_t>(row[start + c] != 0) << static_cast<unsigned>(c);
-    std::uint64_t changes = word ^ ((word << 1U) | carry);
-    carry = word >> 63U;
-    for (; changes != 0; changes &= changes - 1) {
-      std::int32_t const at = start + std::countr_zero(changes);
-      if (at >= columns) break;
-      if (open)
-        runs.back().end = at;
-      else
-        runs.push_back({at, columns, 1});
-      open = !open;
-    }
+/// First position in [begin, end) whose value differs from that at `begin`, or `end`.
+template <class T>
+[[nodiscard]] T const* end_of_run(T const* begin, T const* end) {
+  T const value = *begin;
+  T const* at = begin;
+  while (end - at >= 8) {
+    bool same = true;
+    for (int k = 0; k < 8; ++k) same &= at[k] == value;
+    if (!same) break;
+    at += 8;
   }
-}
-
-/// Runs of equal values of one row; `value_at(column)` gives the value, zero is skipped.
-template <class ValueAt>
-void append_runs_of_values(ValueAt const& value_at, std::int32_t columns,
-                           std::vector<row_run>& runs) {
-  for (std::int32_t c = 0; c < columns;) {
-    auto const value = static_cast<std::int32_t>(value_at(c));
-    std::int32_t const begin = c;
-    do ++c;
-    while (c < columns && static_cast<std::int32_t>(value_at(c)) == value);
-    if (value != 0) runs.push_back({begin, c, value});
-  }
+  while (at < end && *at == value) ++at;
+  return at;
 }
 
 /// Runs of a whole image; `append_row(row, runs)` appends those of one row.
@@ -108,6 +78,56 @@ template <class AppendRow>
   for (std::size_t part = 1; part < part_runs.size(); ++part)
     table.runs.insert(table.runs.end(), part_runs[part].begin(), part_runs[part].end());
   return table;
+}
+
+/// Runs of equal non-zero values of a label image.
+[[nodiscard]] inline run_table find_label_runs(view<std::int32_t const, 2> cells,
+                                               exec::threads threads) {
+  return find_runs(
+      cells.extent(0),
+      [&](std::ptrdiff_t row, std::vector<row_run>& runs) {
+        std::int32_t const* const begin = cells.data() + row * cells.stride(0);
+        std::int32_t const* const end = begin + cells.extent(1);
+        for (std::int32_t const* at = begin; at < end;) {
+          std::int32_t const* const next = end_of_run(at, end);
+          if (*at != 0)
+            runs.push_back({static_cast<std::int32_t>(at - begin),
+                            static_cast<std::int32_t>(next - begin), *at});
+          at = next;
+        }
+      },
+      threads);
+}
+
+/// Runs, with value 1, of the pixels that are set. `fill(row, begin, end, bytes)` writes a byte for
+/// each of the columns [begin, end), at most 64: not 0 where the pixel is set.
+template <class Fill>
+[[nodiscard]] run_table find_set_runs(std::ptrdiff_t rows, std::ptrdiff_t columns, Fill const& fill,
+                                      exec::threads threads) {
+  return find_runs(
+      rows,
+      [&](std::ptrdiff_t row, std::vector<row_run>& runs) {
+        std::uint64_t carry = 0;
+        bool open = false;
+        for (std::ptrdiff_t begin = 0; begin < columns; begin += 64) {
+          std::array<std::uint8_t, 64> bytes;
+          std::ptrdiff_t const end = std::min(columns, begin + 64);
+          fill(row, begin, end, bytes.data());
+          std::uint64_t word = 0;
+          pack_row(bytes.data(), end - begin, &word);
+          std::uint64_t changes = word ^ ((word << 1U) | carry);
+          carry = word >> 63U;
+          for (; changes != 0; changes &= changes - 1) {
+            auto const at = static_cast<std::int32_t>(begin + std::countr_zero(changes));
+            if (open)
+              runs.back().end = at;
+            else
+              runs.push_back({at, static_cast<std::int32_t>(columns), 1});
+            open = !open;
+          }
+        }
+      },
+      threads);
 }
 
 /// Disjoint sets of runs; the root of a set is its first run in raster order.
