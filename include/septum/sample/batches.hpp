@@ -15,6 +15,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -137,13 +138,21 @@ class patch_batches {
       for (std::ptrdiff_t row = 0; row < side; ++row, from += path.row_step, to += side * depth)
         std::memcpy(to, from, static_cast<std::size_t>(side * depth) * sizeof(float));
     } else if (depth == 1) {
-      for (std::ptrdiff_t row = 0; row < side; ++row, from += path.row_step, to += side)
-        for (std::ptrdiff_t column = 0; column < side; ++column)
-          to[column] = from[column * path.column_step];
+      copy_pixels(std::integral_constant<std::ptrdiff_t, 1>{}, from, path, to);
+    } else if (depth == 2) {
+      copy_pixels(std::integral_constant<std::ptrdiff_t, 2>{}, from, path, to);
     } else {
-      for (std::ptrdiff_t row = 0; row < side; ++row, from += path.row_step)
-        for (std::ptrdiff_t column = 0; column < side; ++column, to += depth)
-          std::copy_n(from + column * path.column_step, depth, to);
+      copy_pixels(depth, from, path, to);
+    }
+  }
+
+  // `depth` is a constant where that is worth it: the copy of a pixel is then a few moves.
+  template <class Depth>
+  void copy_pixels(Depth depth, float const* from, dihedral::walk const& path, float* to) const {
+    for (int row = 0; row < options_.window; ++row, from += path.row_step) {
+      float const* pixel = from;
+      for (int column = 0; column < options_.window; ++column, pixel += path.column_step)
+        for (std::ptrdiff_t channel = 0; channel < depth; ++channel) *to++ = pixel[channel];
     }
   }
 
