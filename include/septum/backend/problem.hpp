@@ -49,7 +49,8 @@ struct layer_problem {
 // any thread count unless a vendor library's sums say otherwise (docs/backends.md).
 
 /// True where kernel<B, Kind, T> can train.
-template <class B, class Kind, class T> concept Trains = Implements<B, Kind, T> && requires {
+template <class B, class Kind, class T>
+concept Trains = Implements<B, Kind, T> && requires {
   typename kernel<B, Kind, T>::saved;
 };
 
