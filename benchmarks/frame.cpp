@@ -1,0 +1,96 @@
+// Whole-frame inference of the published nets: seconds per 1280x1080 frame and peak memory, from a
+// normalised frame in memory to the mean class probabilities. Weights are random.
+// Usage: bench_frame [--net 31|61] [--nets 1] [--threads 2] [--repeats 5] [--memory MiB] [--layers]
+#include <sys/resource.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <septum/backend/onednn.hpp>
+#include <septum/net/ensemble.hpp>
+#include <septum/nn/feature_nets.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report.hpp"
+
+namespace {
+
+struct settings {
+  int net = 31;
+  int nets = 1;
+  int threads = 2;
+  int repeats = 5;
+  std::size_t memory_mb = 256;
+  bool layers = false;
+};
+
+settings parse(int argc, char** argv) {
+  settings chosen;
+  for (int i = 1; i < argc; ++i) {
+    std::string const option = argv[i];
+    if (option == "--layers") {
+      chosen.layers = true;
+      continue;
+    }
+    int const value = i + 1 < argc ? std::atoi(argv[++i]) : 0;
+    if (option == "--net") chosen.net = value;
+    if (option == "--nets") chosen.nets = value;
+    if (option == "--threads") chosen.threads = value;
+    if (option == "--repeats") chosen.repeats = value;
+    if (option == "--memory") chosen.memory_mb = static_cast<std::size_t>(value);
+  }
+  return chosen;
+}
+
+template <class Net>
+void run(settings const& chosen) {
+  using base = septum::base_stack_t<Net>;
+  constexpr std::size_t rows = 1080;
+  constexpr std::size_t columns = 1280;
+  septum::image frame =
+      septum::image::from_shape({rows, columns, static_cast<std::size_t>(base::input_channels)});
+  septum::counter_rng const rng{1, 1};
+  for (std::size_t i = 0; i < frame.size(); ++i)
+    frame.data()[i] = static_cast<float>(rng.normal(i));
+  std::vector<std::vector<float>> sets;
+  for (int k = 0; k < chosen.nets; ++k)
+    sets.push_back(septum::he_normal<Net>({static_cast<std::uint64_t>(k), 1}));
+  septum::ensemble<Net, septum::onednn> nets{
+      sets, {.threads = {chosen.threads}, .budget_bytes = chosen.memory_mb << 20}};
+  auto const seconds =
+      benchmark::measure(chosen.repeats, [&] { benchmark::keep(nets.predict(frame)); });
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  std::cout << "{\"benchmark\": \"frame\", \"machine\": " << benchmark::quoted(benchmark::machine())
+            << ", \"net\": \"bn_feature_net_" << chosen.net << "x" << chosen.net
+            << "\", \"nets\": " << chosen.nets << ", \"threads\": " << chosen.threads
+            << ", \"rows\": " << rows << ", \"columns\": " << columns
+            << ", \"seconds_median\": " << benchmark::to_text(seconds.median)
+            << ", \"seconds_minimum\": " << benchmark::to_text(seconds.fastest)
+            << ", \"seconds_maximum\": " << benchmark::to_text(seconds.slowest)
+            << ", \"peak_rss_bytes\": " << usage.ru_maxrss * 1024L;
+  if (chosen.layers) {
+    std::cout << ", \"layers\": [";
+    char const* separator = "";
+    for (auto const& layer : nets.report()) {
+      std::cout << std::exchange(separator, ", ")
+                << "{\"layer\": " << benchmark::quoted(layer.layer)
+                << ", \"backend\": " << benchmark::quoted(layer.backend)
+                << ", \"seconds\": " << benchmark::to_text(layer.seconds / (chosen.repeats + 1))
+                << "}";
+    }
+    std::cout << "]";
+  }
+  std::cout << "}\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  auto const chosen = parse(argc, argv);
+  if (chosen.net == 61)
+    run<septum::bn_feature_net_61x61<2, 3>>(chosen);
+  else
+    run<septum::bn_feature_net_31x31<1, 3>>(chosen);
+}
