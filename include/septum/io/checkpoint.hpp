@@ -61,6 +61,8 @@ inline void keep_previous(fs::path const& path) {
     fs::remove(fresh, failure);
     throw;
   }
+  // After a write that failed late, both names may already be one file, and rename leaves them.
+  fs::remove(fresh, failure);
 }
 
 }  // namespace detail

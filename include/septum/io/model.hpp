@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -87,7 +86,7 @@ class model_metadata {
   template <class T>
   [[nodiscard]] T number(std::string const& key, T least) {
     auto const value = parse_number<T>(take(key));
-    if (!value || !(*value >= least) || *value == std::numeric_limits<T>::infinity())
+    if (!value || !(*value >= least) || !std::isfinite(static_cast<double>(*value)))
       fail(key, "a number from " + to_text(least));
     return *value;
   }

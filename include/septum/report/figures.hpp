@@ -293,9 +293,13 @@ struct histogram_bins {
         static_cast<int>(std::ceil(2 * std::cbrt(static_cast<double>(finite.size())))), 5, 60);
   histogram_bins result;
   result.counts.assign(static_cast<std::size_t>(bins), 0);
-  for (int i = 0; i <= bins; ++i) result.edges.push_back(low + (high - low) * i / bins);
+  for (int i = 0; i <= bins; ++i) {
+    double const part = static_cast<double>(i) / bins;
+    result.edges.push_back(low * (1 - part) + high * part);
+  }
   for (double const value : finite) {
-    auto const bin = static_cast<int>((value - low) / (high - low) * bins);
+    // Halves, because the distance of huge numbers may not be a number.
+    auto const bin = static_cast<int>((value / 2 - low / 2) / (high / 2 - low / 2) * bins);
     ++result.counts[static_cast<std::size_t>(std::clamp(bin, 0, bins - 1))];
   }
   return result;
