@@ -130,4 +130,19 @@ BOOST_AUTO_TEST_CASE(filling_holes_of_one_cell_equals_filling_its_mask) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(outlines_have_a_neighbour_of_another_value) {
+  auto const cells = test::labels_of(std::vector{"1111220",  //
+                                                 "1111220",  //
+                                                 "1111220",  //
+                                                 "0000000"});
+  auto const expected = mask_of(std::vector{"...###.",  //
+                                            "...###.",  //
+                                            "######.",  //
+                                            "......."});
+  for (int const threads : {1, 3}) BOOST_TEST((sp::cell_outlines(cells, {threads}) == expected));
+  BOOST_TEST((sp::cell_outlines(sp::labels{{4}, {4}}) == sp::mask{{0}, {0}}));
+  BOOST_TEST((sp::cell_outlines(sp::labels{{4, 5}}) == sp::mask{{1, 1}}));
+  BOOST_TEST(sp::cell_outlines(sp::labels::from_shape({3, 0})).size() == 0U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -96,28 +96,10 @@ struct interior_mask {
 /// edge also covers the ring of background pixels around each cell. The image border is no edge.
 [[nodiscard]] inline annotation annotation_from_labels(labels const& cells,
                                                        exec::threads threads = {}) {
-  auto const source = as_view(cells);
-  std::ptrdiff_t const rows = source.extent(0);
-  std::ptrdiff_t const columns = source.extent(1);
-  mask edge = mask::from_shape(cells.shape());
+  mask const edge = cell_outlines(cells, threads);
   mask interior = mask::from_shape(cells.shape());
-  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    for (std::ptrdiff_t row = begin; row < end; ++row) {
-      std::int32_t const* const here = source.data() + row * columns;
-      std::int32_t const* const above = row > 0 ? here - columns : here;
-      std::int32_t const* const below = row + 1 < rows ? here + columns : here;
-      std::uint8_t* const out_edge = edge.data() + row * columns;
-      std::uint8_t* const out_interior = interior.data() + row * columns;
-      for (std::ptrdiff_t c = 0; c < columns; ++c) {
-        std::int32_t const own = here[c];
-        bool const cell = own != 0;
-        bool const differs = above[c] != own || below[c] != own || (c > 0 && here[c - 1] != own) ||
-                             (c + 1 < columns && here[c + 1] != own);
-        out_edge[c] = static_cast<std::uint8_t>(cell && differs);
-        out_interior[c] = static_cast<std::uint8_t>(cell && !differs);
-      }
-    }
-  });
+  for (std::size_t p = 0; p < cells.size(); ++p)
+    interior.data()[p] = static_cast<std::uint8_t>((cells.data()[p] != 0) & (edge.data()[p] == 0));
   return make_annotation(edge, interior, threads);
 }
 

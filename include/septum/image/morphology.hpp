@@ -218,4 +218,31 @@ inline void fill_holes(labels& cells, exec::threads threads = {}) {
   });
 }
 
+/// The outline pixels of every cell: those with a 4-neighbour of another value. The image border is
+/// no neighbour. Axes row, column; the result is 0 or 1.
+[[nodiscard]] inline mask cell_outlines(labels const& cells, exec::threads threads = {}) {
+  auto const rows = static_cast<std::ptrdiff_t>(cells.shape()[0]);
+  auto const columns = static_cast<std::ptrdiff_t>(cells.shape()[1]);
+  mask result = mask::from_shape(cells.shape());
+  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t row = begin; row < end; ++row) {
+      std::int32_t const* const here = cells.data() + row * columns;
+      std::int32_t const* const above = row > 0 ? here - columns : here;
+      std::int32_t const* const below = row + 1 < rows ? here + columns : here;
+      std::uint8_t* const out = result.data() + row * columns;
+      auto const outline = [&](std::ptrdiff_t left, std::ptrdiff_t c, std::ptrdiff_t right) {
+        bool const differs = (above[c] != here[c]) | (below[c] != here[c]) |
+                             (here[left] != here[c]) | (here[right] != here[c]);
+        return static_cast<std::uint8_t>(differs & (here[c] != 0));
+      };
+      if (columns == 0) continue;
+      std::ptrdiff_t const last = columns - 1;
+      out[0] = outline(0, 0, std::min<std::ptrdiff_t>(1, last));
+      for (std::ptrdiff_t c = 1; c < last; ++c) out[c] = outline(c - 1, c, c + 1);
+      if (last > 0) out[last] = outline(last - 1, last, last);
+    }
+  });
+  return result;
+}
+
 }  // namespace septum::inline SEPTUM_ABI

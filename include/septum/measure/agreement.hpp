@@ -56,40 +56,39 @@ struct overlap_table {
 
 namespace detail {
 
-/// Places of the labels of an image in an ascending list, without a table for huge labels.
-class label_places {
- public:
-  explicit label_places(labels const& cells) {
-    std::int32_t const largest = largest_label(cells);
-    if (static_cast<std::size_t>(largest) / 4 <= cells.size() + 0x10000) {
-      place_.assign(static_cast<std::size_t>(largest) + 1, 0);
-      for (std::int32_t const label : cells) place_[static_cast<std::size_t>(label)] = 1;
-      place_[0] = 0;
-      for (std::int32_t label = 1; label <= largest; ++label) {
-        std::int32_t& place = place_[static_cast<std::size_t>(label)];
-        if (place == 0) continue;
-        place = static_cast<std::int32_t>(present_.size());
-        present_.push_back(label);
-      }
-    } else {
-      present_.assign(cells.begin(), cells.end());
-      std::sort(present_.begin(), present_.end());
-      present_.erase(std::unique(present_.begin(), present_.end()), present_.end());
-      if (present_.front() == 0) present_.erase(present_.begin());
-    }
-  }
-  /// Place of a label other than 0 that occurs.
-  [[nodiscard]] std::int32_t of(std::int32_t label) const {
-    if (!place_.empty()) return place_[static_cast<std::size_t>(label)];
-    return static_cast<std::int32_t>(std::lower_bound(present_.begin(), present_.end(), label) -
-                                     present_.begin());
-  }
-  [[nodiscard]] std::vector<std::int32_t> const& present() const { return present_; }
-
- private:
-  std::vector<std::int32_t> place_;
-  std::vector<std::int32_t> present_;
+/// The labels of an image as 1..n in ascending order, when they are too large for a table.
+struct compact_labels {
+  std::vector<std::int32_t> present;
+  labels cells;
 };
+
+[[nodiscard]] inline compact_labels compact(labels const& cells) {
+  compact_labels result{{cells.begin(), cells.end()}, cells};
+  result.present.push_back(0);
+  std::sort(result.present.begin(), result.present.end());
+  result.present.erase(std::unique(result.present.begin(), result.present.end()),
+                       result.present.end());
+  for (std::int32_t& label : result.cells)
+    label = static_cast<std::int32_t>(
+        std::lower_bound(result.present.begin(), result.present.end(), label) -
+        result.present.begin());
+  return result;
+}
+
+/// Moves the labels with an area to the front, in ascending order; returns the place of each.
+[[nodiscard]] inline std::vector<std::int32_t> drop_absent(std::vector<std::int64_t>& areas,
+                                                           std::vector<std::int32_t>& present) {
+  std::vector<std::int32_t> place(areas.size(), -1);
+  std::size_t count = 0;
+  for (std::size_t label = 1; label < areas.size(); ++label) {
+    if (areas[label] == 0) continue;
+    place[label] = static_cast<std::int32_t>(count);
+    present.push_back(static_cast<std::int32_t>(label));
+    areas[count++] = areas[label];
+  }
+  areas.resize(count);
+  return place;
+}
 
 template <class A, class B>
 void require_equal_extents(A const& truth, B const& prediction) {
@@ -109,53 +108,67 @@ void require_equal_extents(A const& truth, B const& prediction) {
 ///         `septum.labels.1` on a negative label. complexity: one pass over the pixels.
 [[nodiscard]] inline overlap_table count_overlaps(labels const& truth, labels const& prediction) {
   detail::require_equal_extents(truth, prediction);
-  detail::label_places const truth_places{truth};
-  detail::label_places const prediction_places{prediction};
-  overlap_table table;
-  table.truth_labels = truth_places.present();
-  table.prediction_labels = prediction_places.present();
-  table.truth_areas.assign(table.truth_labels.size(), 0);
-  table.prediction_areas.assign(table.prediction_labels.size(), 0);
+  auto const largest_truth = static_cast<std::size_t>(largest_label(truth));
+  auto const largest_prediction = static_cast<std::size_t>(largest_label(prediction));
+  std::size_t const affordable = 4 * truth.size() + 0x40000;
+  if (largest_truth > affordable || largest_prediction > affordable) {
+    auto const [true_labels, true_cells] = detail::compact(truth);
+    auto const [predicted_labels, predicted_cells] = detail::compact(prediction);
+    overlap_table table = count_overlaps(true_cells, predicted_cells);
+    table.truth_labels.assign(true_labels.begin() + 1, true_labels.end());
+    table.prediction_labels.assign(predicted_labels.begin() + 1, predicted_labels.end());
+    return table;
+  }
 
-  // Pieces of constant pair, then sorted by truth by counting and by prediction within a truth.
+  overlap_table table;
+  table.truth_areas.assign(largest_truth + 1, 0);
+  table.prediction_areas.assign(largest_prediction + 1, 0);
+  // Pieces of constant pair, sorted by truth by counting and by prediction within a truth.
   std::vector<cell_overlap> pieces;
-  std::vector<std::size_t> first(table.truth_labels.size() + 1, 0);
+  std::vector<std::size_t> first(largest_truth + 2, 0);
   std::int32_t const* const t = truth.data();
   std::int32_t const* const p = prediction.data();
+  auto const same_pair = [&](std::size_t a, std::size_t b) { return t[a] == t[b] && p[a] == p[b]; };
   for (std::size_t begin = 0, end = 0; begin < truth.size(); begin = end) {
-    do ++end;
-    while (end < truth.size() && t[end] == t[begin] && p[end] == p[begin]);
+    ++end;
+    while (end + 8 <= truth.size()) {
+      bool same = true;
+      for (std::size_t k = 0; k < 8; ++k)
+        same &= (t[end + k] == t[begin]) & (p[end + k] == p[begin]);
+      if (!same) break;
+      end += 8;
+    }
+    while (end < truth.size() && same_pair(begin, end)) ++end;
     auto const pixels = static_cast<std::int64_t>(end - begin);
-    cell_overlap piece{.truth = -1, .prediction = -1, .pixels = pixels};
-    if (t[begin] != 0) {
-      piece.truth = truth_places.of(t[begin]);
-      table.truth_areas[static_cast<std::size_t>(piece.truth)] += pixels;
-    }
-    if (p[begin] != 0) {
-      piece.prediction = prediction_places.of(p[begin]);
-      table.prediction_areas[static_cast<std::size_t>(piece.prediction)] += pixels;
-    }
-    if (piece.truth < 0 || piece.prediction < 0) continue;
-    pieces.push_back(piece);
-    ++first[static_cast<std::size_t>(piece.truth) + 1];
+    table.truth_areas[static_cast<std::size_t>(t[begin])] += pixels;
+    table.prediction_areas[static_cast<std::size_t>(p[begin])] += pixels;
+    if (t[begin] == 0 || p[begin] == 0) continue;
+    pieces.push_back({.truth = t[begin], .prediction = p[begin], .pixels = pixels});
+    ++first[static_cast<std::size_t>(t[begin]) + 1];
   }
+  auto const truth_place = detail::drop_absent(table.truth_areas, table.truth_labels);
+  auto const prediction_place =
+      detail::drop_absent(table.prediction_areas, table.prediction_labels);
+
   for (std::size_t k = 1; k < first.size(); ++k) first[k] += first[k - 1];
   std::vector<cell_overlap> sorted(pieces.size());
   std::vector<std::size_t> next(first.begin(), first.end());
   for (cell_overlap const& piece : pieces)
     sorted[next[static_cast<std::size_t>(piece.truth)]++] = piece;
-  for (std::size_t k = 0; k + 1 < first.size(); ++k)
-    std::sort(
-        sorted.begin() + static_cast<std::ptrdiff_t>(first[k]),
-        sorted.begin() + static_cast<std::ptrdiff_t>(first[k + 1]),
-        [](cell_overlap const& a, cell_overlap const& b) { return a.prediction < b.prediction; });
-  for (cell_overlap const& piece : sorted) {
-    bool const known = !table.overlaps.empty() && table.overlaps.back().truth == piece.truth &&
-                       table.overlaps.back().prediction == piece.prediction;
-    if (known)
-      table.overlaps.back().pixels += piece.pixels;
-    else
-      table.overlaps.push_back(piece);
+  for (std::size_t k = 0; k + 1 < first.size(); ++k) {
+    auto const begin = sorted.begin() + static_cast<std::ptrdiff_t>(first[k]);
+    auto const end = sorted.begin() + static_cast<std::ptrdiff_t>(first[k + 1]);
+    std::sort(begin, end, [](cell_overlap const& a, cell_overlap const& b) {
+      return a.prediction < b.prediction;
+    });
+    for (auto piece = begin; piece != end; ++piece) {
+      std::int32_t const place = prediction_place[static_cast<std::size_t>(piece->prediction)];
+      if (piece != begin && table.overlaps.back().prediction == place)
+        table.overlaps.back().pixels += piece->pixels;
+      else
+        table.overlaps.push_back(
+            {.truth = truth_place[k], .prediction = place, .pixels = piece->pixels});
+    }
   }
   return table;
 }
@@ -475,28 +488,6 @@ struct boundary_counts {
   }
 };
 
-namespace detail {
-
-/// 0 on outline pixels (cell pixels with a 4-neighbour of another value; the image border is no
-/// neighbour), 1 elsewhere: what a distance transform measures from.
-[[nodiscard]] inline mask outside_outlines(labels const& cells) {
-  mask outside = mask::from_shape(cells.shape());
-  auto const rows = cells.shape()[0];
-  auto const columns = cells.shape()[1];
-  for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < columns; ++c) {
-      std::int32_t const own = cells(r, c);
-      bool const outline =
-          own != 0 &&
-          ((r > 0 && cells(r - 1, c) != own) || (r + 1 < rows && cells(r + 1, c) != own) ||
-           (c > 0 && cells(r, c - 1) != own) || (c + 1 < columns && cells(r, c + 1) != own));
-      outside(r, c) = outline ? 0 : 1;
-    }
-  return outside;
-}
-
-}  // namespace detail
-
 /// Counts outline pixels that lie at most `tolerance_px` (Euclidean, pixel centres) from the other
 /// image's outline.
 /// \throws shape_error `septum.agreement.1` on different extents.
@@ -504,20 +495,22 @@ namespace detail {
                                                     double tolerance_px,
                                                     exec::threads threads = {}) {
   detail::require_equal_extents(truth, prediction);
-  mask const no_truth = detail::outside_outlines(truth);
-  mask const no_prediction = detail::outside_outlines(prediction);
-  auto const to_truth = distance_transform(no_truth, threads);
-  auto const to_prediction = distance_transform(no_prediction, threads);
+  mask const outline = cell_outlines(truth, threads);
+  mask const other = cell_outlines(prediction, threads);
+  auto const distance_to = [&](mask outlines) {
+    for (std::uint8_t& value : outlines) value ^= 1U;
+    return distance_transform(outlines, threads);
+  };
+  auto const to_truth = distance_to(outline);
+  auto const to_prediction = distance_to(other);
   boundary_counts counts;
   for (std::size_t p = 0; p < truth.size(); ++p) {
-    if (no_truth.data()[p] == 0) {
-      ++counts.truth;
-      counts.truth_near += static_cast<double>(to_prediction.data()[p]) <= tolerance_px ? 1 : 0;
-    }
-    if (no_prediction.data()[p] == 0) {
-      ++counts.prediction;
-      counts.prediction_near += static_cast<double>(to_truth.data()[p]) <= tolerance_px ? 1 : 0;
-    }
+    bool const near_prediction = static_cast<double>(to_prediction.data()[p]) <= tolerance_px;
+    bool const near_truth = static_cast<double>(to_truth.data()[p]) <= tolerance_px;
+    counts.truth += outline.data()[p];
+    counts.truth_near += outline.data()[p] & static_cast<int>(near_prediction);
+    counts.prediction += other.data()[p];
+    counts.prediction_near += other.data()[p] & static_cast<int>(near_truth);
   }
   return counts;
 }
