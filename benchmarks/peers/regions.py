@@ -85,7 +85,9 @@ def main():
     disk_1, disk_5 = morphology.disk(1), morphology.disk(5)
     tasks = {
         "components": lambda: measure.label(foreground, connectivity=2),
-        "regions": lambda: measure.regionprops_table(cells, intensity_image=intensity, properties=PROPERTIES),
+        "regions": lambda: measure.regionprops_table(
+            cells, intensity_image=intensity, properties=PROPERTIES
+        ),
         "remove_regions": lambda: remove_regions(cells),
         "fill_holes": lambda: ndimage.binary_fill_holes(foreground),
         "dilate_cross": lambda: morphology.dilation(foreground, disk_1),
