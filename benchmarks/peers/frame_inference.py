@@ -10,7 +10,7 @@ code that torch.compile makes to AVX2.
 
 modes: ``eager``; ``compile``: torch.compile with the weights frozen into the code. formats: ``channels_last``,
 ``contiguous``. forms: ``dilated``, ``fragments`` (see feature_net). tiles: ROWSxCOLUMNS of output at most, cut to
-equal parts; 0 stands for the whole extent.
+equal parts; 0 stands for the whole extent. allocators: ``default``, or ``keep`` (as in train_speed).
 
 JSON: ``results`` holds one entry per configuration with ``seconds_median`` or ``error``; ``best`` one entry per net
 and number of nets.
