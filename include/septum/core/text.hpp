@@ -13,7 +13,8 @@
 
 namespace septum::inline SEPTUM_ABI {
 
-template <class T> concept Number = std::is_arithmetic_v<T> && !std::same_as<T, bool>;
+template <class T>
+concept Number = std::is_arithmetic_v<T> && !std::same_as<T, bool>;
 
 /// Shortest text that reads back as the same number; the same in every locale.
 template <Number T>

@@ -24,7 +24,8 @@ struct pointwise;
 /// A layer is an empty type; everything about it is constant. `parameters` counts stored values,
 /// of which the first `trainable` are changed by the optimizer and the rest are running statistics.
 /// `dilated<D>` is the layer with its window dilated D times further and its stride removed.
-template <class L> concept Layer = requires(shape s) {
+template <class L>
+concept Layer = requires(shape s) {
   typename L::kind;
   { L::geometry } -> std::convertible_to<window>;
   { L::name } -> std::convertible_to<std::string_view>;

@@ -189,13 +189,15 @@ struct stack : detail::checked_stack<
 namespace detail {
 template <class Input, class... Layers>
 stack<Input, Layers...> as_stack(stack<Input, Layers...> const*);
-template <class S> concept DerivesFromStack = requires {
+template <class S>
+concept DerivesFromStack = requires {
   detail::as_stack(static_cast<S const*>(nullptr));
 };
 }  // namespace detail
 
 /// A type that derives from exactly one stack<...>.
-template <class S> concept Stack = detail::DerivesFromStack<S>;
+template <class S>
+concept Stack = detail::DerivesFromStack<S>;
 
 /// The stack<...> behind a named net.
 template <Stack S>
