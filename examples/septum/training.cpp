@@ -215,7 +215,7 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
   for (auto const& dataset : datasets) names += (names.empty() ? "" : ", ") + dataset.name;
   description.provenance = {
       {"data_sets", names},
-      {"epochs", std::to_string(request.epochs)},
+      {"epochs", std::to_string(make_schedule(request, common.seed).epochs)},
       {"batch", std::to_string(request.batch)},
       {"optimizer", request.optimizer},
       {"rate", septum::to_text(request.rate)},
