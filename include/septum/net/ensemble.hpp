@@ -19,11 +19,11 @@ namespace septum::inline SEPTUM_ABI {
 /// How a predictor runs over large images.
 struct inference_options {
   exec::threads threads{};
-  /// Upper bound for the maps of one tile; results do not depend on it.
+  /// Upper bound for the input, maps and output of one tile; results do not depend on it.
   std::size_t budget_bytes = std::size_t{256} << 20;
-  /// Upper bound for a tile's side in output pixels: smaller maps stay in the caches.
-  int largest_tile = 256;
-  /// Called after every tile with (tiles done, tiles in all); may throw to stop.
+  /// Upper bound for a tile's side in output pixels.
+  int largest_tile = 1 << 20;
+  /// Called after every few rows of every net with (rows done, rows in all); may throw to stop.
   std::function<void(std::size_t, std::size_t)> progress{};
 };
 
@@ -36,7 +36,6 @@ class ensemble_runner {
     int receptive_field = 0;
     int input_channels = 0;
     int classes = 0;
-    std::size_t (*activation_bytes)(int height, int width) = nullptr;
   };
 
   /// \param folded  one blob per net for the fused, fully convolutional form
@@ -57,17 +56,21 @@ class ensemble_runner {
                    shape_error("septum.net.7", "an image of " + std::to_string(pixels.shape()[2]) +
                                                    " channels meets a net for " +
                                                    std::to_string(properties_.input_channels)));
-    tile_plan const plan =
-        plan_tiles(height, width, properties_.receptive_field, properties_.activation_bytes,
-                   options_.budget_bytes, options_.largest_tile);
+    tile_plan const plan = plan_tiles(
+        height, width, properties_.receptive_field,
+        [&](int rows, int columns) { return tile_bytes(rows, columns); }, options_.budget_bytes,
+        options_.largest_tile);
     prepare(plan);
     probabilities mean = xt::zeros<float>(
         {pixels.shape()[0], pixels.shape()[1], static_cast<std::size_t>(properties_.classes)});
     auto const corners = plan.tiles();
-    for (std::size_t k = 0; k < corners.size(); ++k) {
-      predict_tile(pixels, plan, corners[k], mean);
-      if (options_.progress) options_.progress(k + 1, corners.size());
-    }
+    auto const tile_rows = static_cast<std::size_t>(plan.tile_height);
+    for (std::size_t k = 0; k < corners.size(); ++k)
+      predict_tile(pixels, plan, corners[k], mean, [&](std::size_t net, int row) {
+        if (options_.progress)
+          options_.progress((k * size() + net) * tile_rows + static_cast<std::size_t>(row),
+                            corners.size() * size() * tile_rows);
+      });
     return mean;
   }
 
@@ -78,6 +81,14 @@ class ensemble_runner {
   [[nodiscard]] std::vector<layer_report> report() const { return net_.report(); }
 
  private:
+  // Maps of the net, copy of the input, output of one net, sum of all.
+  [[nodiscard]] std::size_t tile_bytes(int height, int width) const {
+    auto const pixels = static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
+    return net_.buffer_bytes(height, width) +
+           pixels * sizeof(float) *
+               static_cast<std::size_t>(properties_.input_channels + 2 * properties_.classes);
+  }
+
   void prepare(tile_plan const& plan) {
     int const height = plan.tile_height + properties_.receptive_field - 1;
     int const width = plan.tile_width + properties_.receptive_field - 1;
@@ -94,8 +105,9 @@ class ensemble_runner {
     tile_width_ = width;
   }
 
+  template <class Poll>
   void predict_tile(image const& pixels, tile_plan const& plan, tile_plan::tile corner,
-                    probabilities& mean) {
+                    probabilities& mean, Poll const& poll) {
     auto const row_values = static_cast<std::size_t>(tile_width_) *
                             static_cast<std::size_t>(properties_.input_channels);
     for (int row = 0; row < tile_height_; ++row)
@@ -108,7 +120,7 @@ class ensemble_runner {
                            {1, plan.tile_height, plan.tile_width, properties_.classes}};
     auto const outputs = static_cast<std::size_t>(y.size());
     for (std::size_t k = 0; k < packed_.size(); ++k) {
-      net_.forward(packed_[k], x, y);
+      net_.forward(packed_[k], x, y, [&](int row) { poll(k, row); });
       if (k == 0)
         std::copy_n(y.data(), outputs, sum_.data());
       else
@@ -155,12 +167,10 @@ class ensemble : public ensemble_runner {
   /// @throws weights_error when a set is not the net's, not finite, or their number is not Count
   explicit ensemble(std::vector<std::vector<float>> const& parameter_sets,
                     inference_options options = {})
-      : ensemble_runner{
-            {receptive_field, input_channels, classes,
-             [](int height, int width) { return dense_stack::activation_bytes(height, width); }},
-            detail::assemble<dense_stack, B, float, false>(options.threads),
-            folded(parameter_sets),
-            std::move(options)} {}
+      : ensemble_runner{{receptive_field, input_channels, classes},
+                        detail::assemble<dense_stack, B, float, false>(options.threads),
+                        folded(parameter_sets),
+                        std::move(options)} {}
 
   /// @throws weights_error also when the model's signature is another net's
   explicit ensemble(model const& trained, inference_options options = {})

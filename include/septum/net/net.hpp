@@ -1,12 +1,13 @@
 #pragma once
 #include <septum/core/error.hpp>
 #include <septum/exec/buffer.hpp>
+#include <septum/net/detail/row_stream.hpp>
 #include <septum/net/layer_executor.hpp>
 #include <septum/nn/transform.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,9 +25,11 @@ struct layer_report {
   double multiply_adds = 0.0;  ///< of one call
 };
 
-/// What a net does at run time, whatever its type: plans for one input extent and the two buffers
-/// that maps alternate between. Parameters are not part of it: any number of sets, brought into the
-/// kernels' order by `pack`, run through the same plans. Made by net<>, which see.
+/// What a net does at run time, whatever its type: plans for one input extent and the buffers for
+/// its maps. One frame without strides runs a few rows at a time through all layers; patches and
+/// batches run layer by layer, their maps alternating between two buffers. The bytes of the result
+/// are the same. Parameters are not part of it: any number of sets, brought into the kernels' order
+/// by `pack`, run through the same plans. Made by net<>, which see.
 template <class T>
 class network {
  public:
@@ -53,15 +56,21 @@ class network {
     batch_ = batch;
     height_ = height;
     width_ = width;
-    std::array<std::size_t, 2> wanted{};
+    streams_ = streams(batch, rows_);
+    int const strip = strip_rows(rows_);
+    if (streams_) stream_ = detail::row_stream{rows_, strip};
     for (std::size_t k = 0; k < layers_.size(); ++k) {
+      layer_row part = rows_[k];
+      if (streams_) {
+        part.out.height = strip;
+        part.in.height = strip + part.geometry.extent() - 1;
+      }
       layers_[k].executor->prepare(
-          detail::make_problem(rows_[k], layers_[k].relu, layers_[k].dropout_rate, batch));
-      if (k + 1 < layers_.size())
-        wanted[k % 2] =
-            std::max(wanted[k % 2], rows_[k].out.size() * static_cast<std::size_t>(batch));
+          detail::make_problem(part, layers_[k].relu, layers_[k].dropout_rate, batch));
     }
-    for (std::size_t k = 0; k < 2; ++k) buffers_[k].reserve(wanted[k]);
+    auto const values = buffer_values(batch, rows_);
+    buffers_.resize(values.size());
+    for (std::size_t k = 0; k < values.size(); ++k) buffers_[k].reserve(values[k]);
     ready_ = true;
   }
 
@@ -82,7 +91,10 @@ class network {
 
   /// x (batch, row, column, channel) -> y (batch, row, column, class); both contiguous. Allocates
   /// nothing.
-  void forward(packed const& parameters, view<T const, 4> x, view<T, 4> y) {
+  /// @param poll called between parts of the work with the rows of y that are done; may throw to
+  /// stop
+  void forward(packed const& parameters, view<T const, 4> x, view<T, 4> y,
+               std::function<void(int)> const& poll = {}) {
     SEPTUM_EXPECTS(
         ready_ && parameters.size() == layers_.size() && x.extent(0) == batch_ &&
             x.extent(1) == height_ && x.extent(2) == width_ &&
@@ -90,18 +102,10 @@ class network {
             y.size() == static_cast<std::ptrdiff_t>(rows_.back().out.size()) * batch_ &&
             x.contiguous() && y.contiguous(),
         shape_error("septum.net.4", "forward with views other than prepared for", fault::internal));
-    using clock = std::chrono::steady_clock;
-    T const* input = x.data();
-    auto begin = clock::now();
-    for (std::size_t k = 0; k < layers_.size(); ++k) {
-      T* const result = k + 1 == layers_.size() ? y.data() : buffers_[k % 2].data();
-      layers_[k].executor->forward(parameters[k].get(), map(input, rows_[k].in),
-                                   map(result, rows_[k].out));
-      input = result;
-      auto const end = clock::now();
-      seconds_[k] += std::chrono::duration<double>(end - begin).count();
-      begin = end;
-    }
+    if (streams_)
+      forward_rows(parameters, x, y, poll);
+    else
+      forward_layers(parameters, x, y);
   }
 
   /// Per layer: what it is, who runs it, and for how long so far.
@@ -122,10 +126,89 @@ class network {
   [[nodiscard]] shape output() const { return rows_.empty() ? shape{} : rows_.back().out; }
   /// Bytes held for maps.
   [[nodiscard]] std::size_t buffer_bytes() const {
-    return buffers_[0].bytes() + buffers_[1].bytes();
+    std::size_t bytes = 0;
+    for (auto const& one : buffers_) bytes += one.bytes();
+    return bytes;
+  }
+  /// Bytes that maps would take for one input of height x width pixels; for a net without strides
+  /// this depends on the width only.
+  [[nodiscard]] std::size_t buffer_bytes(int height, int width) const {
+    std::size_t values = 0;
+    for (std::size_t const count : buffer_values(1, assembly_.rows(height, width))) values += count;
+    return values * sizeof(T);
   }
 
  private:
+  static bool streams(int batch, std::span<layer_row const> rows) {
+    return batch == 1 && detail::row_stream::possible(rows);
+  }
+  // Few rows stay in the caches; every thread wants some of them.
+  [[nodiscard]] int strip_rows(std::span<layer_row const> rows) const {
+    return std::min(std::clamp(2 * assembly_.threads.count, 4, 32), rows.back().out.height);
+  }
+  // Values of each buffer: one behind every layer but the last, or the two that take turns.
+  [[nodiscard]] std::vector<std::size_t> buffer_values(int batch,
+                                                       std::span<layer_row const> rows) const {
+    if (streams(batch, rows)) {
+      std::vector<std::size_t> values(rows.size());
+      for (std::size_t k = 0; k < rows.size(); ++k)
+        values[k] =
+            static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strip_rows(rows))) *
+            row_values(rows[k].out);
+      return values;
+    }
+    std::vector<std::size_t> values(2);
+    for (std::size_t k = 0; k + 1 < rows.size(); ++k)
+      values[k % 2] = std::max(values[k % 2], rows[k].out.size() * static_cast<std::size_t>(batch));
+    return values;
+  }
+  static std::size_t row_values(shape map) {
+    return static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
+  }
+
+  void run_layer(std::size_t k, packed const& parameters, view<T const, 4> x, view<T, 4> y) {
+    using clock = std::chrono::steady_clock;
+    auto const begin = clock::now();
+    layers_[k].executor->forward(parameters[k].get(), x, y);
+    seconds_[k] += std::chrono::duration<double>(clock::now() - begin).count();
+  }
+
+  void forward_layers(packed const& parameters, view<T const, 4> x, view<T, 4> y) {
+    T const* input = x.data();
+    for (std::size_t k = 0; k < layers_.size(); ++k) {
+      T* const result = k + 1 == layers_.size() ? y.data() : buffers_[k % 2].data();
+      run_layer(k, parameters, map(input, rows_[k].in), map(result, rows_[k].out));
+      input = result;
+    }
+  }
+
+  void forward_rows(packed const& parameters, view<T const, 4> x, view<T, 4> y,
+                    std::function<void(int)> const& poll) {
+    int const strip = strip_rows(rows_);
+    stream_.run(
+        [&](detail::row_stream::call const& call) {
+          std::size_t const k = call.layer;
+          T const* const input = k == 0 ? x.data() : buffers_[k - 1].data();
+          bool const last = k + 1 == layers_.size();
+          T* const result = last ? y.data() : buffers_[k].data();
+          shape in = rows_[k].in;
+          shape out = rows_[k].out;
+          in.height = strip + rows_[k].geometry.extent() - 1;
+          out.height = strip;
+          run_layer(
+              k, parameters,
+              map(input + static_cast<std::size_t>(call.input_offset) * row_values(in), in),
+              map(result + static_cast<std::size_t>(call.output_offset) * row_values(out), out));
+          if (last && poll) poll(call.output_row + strip);
+        },
+        [&](detail::row_stream::move const& move) {
+          std::size_t const values = row_values(rows_[move.layer].out);
+          T* const rows = buffers_[move.layer].data();
+          std::copy_n(rows + static_cast<std::size_t>(move.from) * values,
+                      static_cast<std::size_t>(move.count) * values, rows);
+        });
+  }
+
   template <class U>
   view<U, 4> map(U* data, shape extent) const {
     return {data, {batch_, extent.height, extent.width, extent.channels}};
@@ -135,7 +218,9 @@ class network {
   std::vector<detail::layer_entry<T>> layers_;
   std::vector<layer_row> rows_;
   std::vector<double> seconds_;
-  std::array<buffer<T>, 2> buffers_{};
+  std::vector<buffer<T>> buffers_;
+  detail::row_stream stream_;
+  bool streams_ = false;
   int batch_ = 0;
   int height_ = 0;
   int width_ = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,8 @@ struct tile_plan {
 };
 
 /// Chooses the tiles for an image of height x width pixels: as few and as equal as the budget
-/// allows, tiles no larger than `largest_side` output pixels a side.
+/// allows, since what tiles share is computed twice; none larger than `largest_side` output pixels
+/// a side.
 /// @param field           receptive field; a tile of n output pixels reads n + field - 1
 /// @param activation_bytes callable (input height, input width) -> bytes of the maps of one tile
 /// @param budget_bytes    upper bound for those bytes
@@ -54,20 +56,24 @@ template <class Bytes>
   auto const parts = [](int whole, int count) { return (whole + count - 1) / count; };
   int vertical = parts(output_height, largest_side);
   int horizontal = parts(output_width, largest_side);
-  auto const bytes = [&] {
-    return static_cast<std::size_t>(activation_bytes(parts(output_height, vertical) + field - 1,
-                                                     parts(output_width, horizontal) + field - 1));
+  auto const bytes = [&](int down, int across) {
+    return static_cast<std::size_t>(activation_bytes(parts(output_height, down) + field - 1,
+                                                     parts(output_width, across) + field - 1));
   };
-  while (bytes() > budget_bytes) {
+  while (bytes(vertical, horizontal) > budget_bytes) {
     int const tall = parts(output_height, vertical);
     int const wide = parts(output_width, horizontal);
     SEPTUM_EXPECTS(tall > 1 || wide > 1,
                    unsupported_error("septum.net.6",
-                                     "a tile of one output pixel needs " + std::to_string(bytes()) +
+                                     "a tile of one output pixel needs " +
+                                         std::to_string(bytes(vertical, horizontal)) +
                                          " bytes, the budget is " + std::to_string(budget_bytes) +
                                          " bytes; raise the budget",
                                      fault::resource));
-    if (tall >= wide)
+    // The cut that saves more; for equal savings the longer side.
+    std::size_t const down = tall > 1 ? bytes(2 * vertical, horizontal) : SIZE_MAX;
+    std::size_t const across = wide > 1 ? bytes(vertical, 2 * horizontal) : SIZE_MAX;
+    if (down < across || (down == across && tall >= wide))
       ++vertical;
     else
       ++horizontal;

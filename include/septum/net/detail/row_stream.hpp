@@ -1,0 +1,93 @@
+#pragma once
+#include <septum/nn/stack.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace septum::inline SEPTUM_ABI::detail {
+
+/// The order in which layers without stride run over a frame a few rows at a time. Each layer keeps
+/// only the rows of its output that the next layer has not done with, so no pixel is computed twice
+/// and the maps of a strip stay in the caches. Knows positions, not values.
+class row_stream {
+ public:
+  /// One call of a layer's kernel: it writes `strip` rows of the layer's output.
+  struct call {
+    std::size_t layer;
+    int output_row;     ///< first of them, counted in the whole map
+    int input_offset;   ///< first input row, counted from the start of the buffer that holds it
+    int output_offset;  ///< first output row, counted from the start of its buffer
+  };
+  /// Rows of a layer's buffer that have to move to its start first.
+  struct move {
+    std::size_t layer;
+    int from;
+    int count;
+  };
+
+  row_stream() = default;
+  /// @param rows   one per layer of a net whose layers all have stride 1
+  /// @param strip  rows per call; at most as many as the net's output has
+  row_stream(std::span<layer_row const> rows, int strip) : strip_{strip}, stages_(rows.size()) {
+    for (std::size_t k = 0; k < rows.size(); ++k)
+      stages_[k] = {rows[k].geometry.extent() - 1, rows[k].out.height, capacity(rows, k, strip), 0,
+                    0};
+  }
+
+  /// True when a net can run in strips.
+  static bool possible(std::span<layer_row const> rows) {
+    return std::all_of(rows.begin(), rows.end(),
+                       [](layer_row const& row) { return row.geometry.stride == 1; });
+  }
+  /// Rows of the buffer behind a layer. Both layers advance by whole strips, so what is kept for
+  /// the next one is rounded up to strips. The last layer writes to the result, it has no buffer.
+  static int capacity(std::span<layer_row const> rows, std::size_t layer, int strip) {
+    if (layer + 1 == rows.size()) return 0;
+    int const wanted = strip + rows[layer + 1].geometry.extent() - 1;
+    return (wanted + strip - 1) / strip * strip;
+  }
+
+  /// Calls run(call) and shift(move) in an order that computes the whole map.
+  template <class Run, class Shift>
+  void run(Run const& run, Shift const& shift) {
+    for (stage& s : stages_) s.produced = s.first = 0;
+    while (stages_.back().produced < stages_.back().height) advance(stages_.size() - 1, run, shift);
+  }
+
+ private:
+  struct stage {
+    int halo = 0;      // input rows beyond one per output row
+    int height = 0;    // of the output
+    int capacity = 0;  // of the buffer behind the layer
+    int produced = 0;  // output rows there are
+    int first = 0;     // output row at the start of the buffer
+  };
+
+  // The last strip moves back into the map and writes some rows again, with the same values.
+  [[nodiscard]] int next(stage const& s) const { return std::min(s.produced, s.height - strip_); }
+
+  template <class Run, class Shift>
+  void advance(std::size_t layer, Run const& run, Shift const& shift) {
+    stage& own = stages_[layer];
+    int const row = next(own);
+    int input_first = 0;
+    if (layer > 0) {
+      while (stages_[layer - 1].produced < row + strip_ + own.halo) advance(layer - 1, run, shift);
+      input_first = stages_[layer - 1].first;
+    }
+    if (layer + 1 < stages_.size() && row + strip_ - own.first > own.capacity) {
+      int const keep = std::min(next(stages_[layer + 1]), row);
+      shift(move{layer, keep - own.first, own.produced - keep});
+      own.first = keep;
+    }
+    run(call{layer, row, row - input_first, row - own.first});
+    own.produced = row + strip_;
+  }
+
+  int strip_ = 1;
+  std::vector<stage> stages_;
+};
+
+}  // namespace septum::inline SEPTUM_ABI::detail
