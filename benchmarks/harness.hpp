@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <ctime>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -9,11 +10,13 @@
 /// What every benchmark shares: the clock, the median, and the name of the machine.
 namespace benchmark {
 
-/// Seconds of repeated runs.
+/// Seconds of repeated runs by the clock, and the median processor time of a run (all threads
+/// together), which other programs on the machine disturb less.
 struct timing {
   double median = 0;
   double fastest = 0;
   double slowest = 0;
+  double processor = 0;
 };
 
 /// Runs `work` once to warm up and then `repeats` times.
@@ -21,15 +24,23 @@ template <class Work>
 timing measure(int repeats, Work const& work) {
   work();
   std::vector<double> seconds;
+  std::vector<double> processor;
   for (int k = 0; k < std::max(repeats, 1); ++k) {
     auto const start = std::chrono::steady_clock::now();
+    std::clock_t const processor_start = std::clock();
     work();
+    processor.push_back(static_cast<double>(std::clock() - processor_start) /
+                        static_cast<double>(CLOCKS_PER_SEC));
     seconds.push_back(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   std::sort(seconds.begin(), seconds.end());
-  return {
-      .median = seconds[seconds.size() / 2], .fastest = seconds.front(), .slowest = seconds.back()};
+  std::sort(processor.begin(), processor.end());
+  auto const middle = seconds.size() / 2;
+  return {.median = seconds[middle],
+          .fastest = seconds.front(),
+          .slowest = seconds.back(),
+          .processor = processor[middle]};
 }
 
 /// Keeps a result from being optimised away.

@@ -1,7 +1,6 @@
 """Seconds that scikit-image and scipy take for what benchmarks/regions.cpp does, on the same frame.
 
-Prints one line per task, `"task": seconds,`, inside a JSON object. scikit-image 0.26 and scipy use one
-thread here.
+Prints two lines per task inside a JSON object: the medians by the clock and of processor time, in seconds. scikit-image and scipy use one thread here.
 """
 
 from __future__ import annotations
@@ -83,6 +82,9 @@ def main():
     options = parser.parse_args()
     foreground, cells, intensity = draw(options.rows, options.columns)
     disk_1, disk_5 = morphology.disk(1), morphology.disk(5)
+    depth = ndimage.distance_transform_edt(foreground).astype(np.float32)
+    relief = -(8 * depth).astype(np.int32)
+    seeds = np.where(depth > 4, cells, 0)
     tasks = {
         "components": lambda: measure.label(foreground, connectivity=2),
         "regions": lambda: measure.regionprops_table(
@@ -94,18 +96,22 @@ def main():
         "erode_disk_5": lambda: morphology.erosion(foreground, disk_5),
         "distance_transform": lambda: ndimage.distance_transform_edt(foreground),
         "expand_labels": lambda: segmentation.expand_labels(cells, 5),
+        "watershed_integer": lambda: segmentation.watershed(relief, seeds, mask=foreground),
+        "watershed_float": lambda: segmentation.watershed(-depth, seeds, mask=foreground),
         "normalize_median_box": lambda: normalize(intensity),
         "overlaps": lambda: overlaps(cells, cells),
     }
     print("{")
     for name, task in tasks.items():
         task()
-        seconds = []
+        seconds, processor = [], []
         for _ in range(options.repeats):
-            started = time.perf_counter()
+            started, processor_started = time.perf_counter(), time.process_time()
             task()
             seconds.append(time.perf_counter() - started)
-        print(f'"{name}": {float(np.median(seconds)):.6f},', flush=True)
+            processor.append(time.process_time() - processor_started)
+        print(f'"{name}": {float(np.median(seconds)):.6f},')
+        print(f'"{name}_processor": {float(np.median(processor)):.6f},', flush=True)
     about = {
         "peer": f"scikit-image {skimage.__version__}, scipy {scipy.__version__}, numpy {np.__version__}",
         "machine": platform.processor() or platform.machine(),

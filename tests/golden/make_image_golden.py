@@ -186,6 +186,10 @@ def main():
         put_labels(f"watershed_distinct_{4 * connectivity}", flooded)
     flat = segmentation.watershed(np.zeros_like(relief), seeds, mask=inside, connectivity=1)
     put_labels("watershed_flat_4", flat)
+    patches = ndimage.grey_dilation(seeds, footprint=morphology.disk(3))
+    put_labels("seed_patches", patches)
+    flat = segmentation.watershed(np.zeros_like(relief), patches, mask=inside, connectivity=1)
+    put_labels("watershed_patches_4", flat)
 
     lines.append("}  // namespace golden")
     OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
