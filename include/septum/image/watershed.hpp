@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -36,18 +37,22 @@ struct watershed_options {
 
 namespace detail {
 
-/// Heights as levels 0, 1, ... of equal order, for the pixels of an image with a margin of one
-/// pixel.
-struct flood_levels {
-  std::vector<std::int32_t> of_pixel;
-  std::size_t count = 0;
+/// A pixel that is flooded from the start, and its label.
+struct flood_seed {
+  std::int32_t pixel;
+  std::int32_t label;
 };
 
-/// Floods level by level. `state` holds the label of a pixel, 0 where it waits and -1 where water
-/// may not go; `margin_columns` is the width of the image with its margin.
+/// An image with a margin of one pixel, flooded level by level. A pixel holds the label that it was
+/// flooded with (above 0), `blocked` where water may not go, or waits and holds its level.
 class flood {
  public:
-  flood(std::vector<std::int32_t>& state, flood_levels const& levels, std::ptrdiff_t margin_columns,
+  static constexpr std::int32_t blocked = -1;
+  [[nodiscard]] static constexpr std::int32_t waiting_at(std::int32_t level) { return -2 - level; }
+
+  /// @param state           blocked or waiting pixels; `margin_columns` is the width with margin
+  /// @param levels          number of levels; those of the pixels are 0 ... levels - 1
+  flood(std::vector<std::int32_t>& state, std::size_t levels, std::ptrdiff_t margin_columns,
         connectivity neighbours)
       : state_{state},
         levels_{levels},
@@ -62,11 +67,11 @@ class flood {
         step_count_{neighbours == connectivity::four ? std::size_t{4} : std::size_t{8}} {}
 
   /// Within a level, pixels wait in a queue: first come, first served.
-  void by_arrival() {
+  void by_arrival(std::vector<flood_seed> const& seeds) {
     constexpr std::int32_t none = -1;
-    std::vector<std::int32_t> first(levels_.count, none);
-    std::vector<std::int32_t> last(levels_.count, none);
-    std::vector<std::int32_t> next(state_.size());
+    std::vector<std::int32_t> first(levels_, none);
+    std::vector<std::int32_t> last(levels_, none);
+    auto const next = std::make_unique_for_overwrite<std::int32_t[]>(state_.size());
     auto const append = [&](std::int32_t pixel, std::int32_t level) {
       next[at(pixel)] = none;
       if (first[at(level)] == none)
@@ -75,23 +80,23 @@ class flood {
         next[at(last[at(level)])] = pixel;
       last[at(level)] = pixel;
     };
-    for_each_seed([&](std::int32_t seed) { append(seed, levels_.of_pixel[at(seed)]); });
-    for (std::int32_t level = 0; at(level) < levels_.count; ++level)
+    for (flood_seed const seed : seeds) append(seed.pixel, wet(seed.pixel, seed.label));
+    for (std::int32_t level = 0; at(level) < levels_; ++level)
       for (std::int32_t pixel = first[at(level)]; pixel != none; pixel = next[at(pixel)])
-        reach_neighbours(pixel, [&](std::int32_t neighbour) {
-          append(neighbour, std::max(level, levels_.of_pixel[at(neighbour)]));
+        reach_neighbours(pixel, [&](std::int32_t neighbour, std::int32_t height) {
+          append(neighbour, std::max(level, height));
         });
   }
 
   /// All pixels wait in one binary heap, whose order among equal seeds is part of the result.
-  void by_heap() {
+  void by_heap(std::vector<flood_seed> const& seeds) {
     std::uint64_t age = 0;
-    for_each_seed([&](std::int32_t seed) { push(key_of(levels_.of_pixel[at(seed)], 0), seed); });
+    for (flood_seed const seed : seeds) push(key_of(wet(seed.pixel, seed.label), 0), seed.pixel);
     while (!heap_.empty()) {
       waiting const lowest = pop();
       auto const level = static_cast<std::int32_t>(lowest.key >> 32U);
-      reach_neighbours(lowest.pixel, [&](std::int32_t neighbour) {
-        push(key_of(std::max(level, levels_.of_pixel[at(neighbour)]), ++age), neighbour);
+      reach_neighbours(lowest.pixel, [&](std::int32_t neighbour, std::int32_t height) {
+        push(key_of(std::max(level, height), ++age), neighbour);
       });
     }
   }
@@ -107,20 +112,18 @@ class flood {
     return (static_cast<std::uint64_t>(level) << 32U) | age;
   }
 
-  template <class Visit>
-  void for_each_seed(Visit const& visit) const {
-    for (std::size_t p = 0; p < state_.size(); ++p)
-      if (state_[p] > 0) visit(static_cast<std::int32_t>(p));
+  /// Gives a waiting pixel a label; returns its level.
+  std::int32_t wet(std::int32_t pixel, std::int32_t label) {
+    return -2 - std::exchange(state_[at(pixel)], label);
   }
-  /// Gives the label of a pixel to its waiting neighbours and tells which they are.
+  /// Gives the label of a pixel to its waiting neighbours, and tells which they are and their
+  /// level.
   template <class Visit>
   void reach_neighbours(std::int32_t pixel, Visit const& visit) {
     std::int32_t const label = state_[at(pixel)];
     for (std::size_t k = 0; k < step_count_; ++k) {
       auto const neighbour = static_cast<std::int32_t>(pixel + steps_[k]);
-      if (state_[at(neighbour)] != 0) continue;
-      state_[at(neighbour)] = label;
-      visit(neighbour);
+      if (state_[at(neighbour)] < blocked) visit(neighbour, wet(neighbour, label));
     }
   }
 
@@ -151,7 +154,7 @@ class flood {
   }
 
   std::vector<std::int32_t>& state_;
-  flood_levels const& levels_;
+  std::size_t levels_;
   std::array<std::ptrdiff_t, 8> steps_;
   std::size_t step_count_;
   std::vector<waiting> heap_;
@@ -199,21 +202,20 @@ inline void sort_by_key(std::vector<keyed_pixel>& entries) {
   }
 }
 
-/// Levels of the pixels that water may reach: differences to the lowest height when those are
-/// small, ranks of the heights otherwise.
+/// Makes the pixels that water may reach wait at their levels: differences to the lowest height
+/// when those are small, ranks of the heights otherwise. Returns the number of levels.
 template <class T>
-[[nodiscard]] flood_levels levels_of(xt::xtensor<T, 2> const& relief,
-                                     std::vector<std::int32_t> const& state,
-                                     std::ptrdiff_t margin_columns) {
+[[nodiscard]] std::size_t enter_levels(xt::xtensor<T, 2> const& relief, mask const& inside,
+                                       std::vector<std::int32_t>& state,
+                                       std::ptrdiff_t margin_columns) {
   auto const rows = static_cast<std::ptrdiff_t>(relief.shape()[0]);
   auto const columns = static_cast<std::ptrdiff_t>(relief.shape()[1]);
-  flood_levels levels{.of_pixel = std::vector<std::int32_t>(state.size(), 0), .count = 0};
   auto const for_each_open_pixel = [&](auto const& visit) {
     for (std::ptrdiff_t r = 0; r < rows; ++r)
-      for (std::ptrdiff_t c = 0; c < columns; ++c) {
-        auto const p = static_cast<std::size_t>((r + 1) * margin_columns + c + 1);
-        if (state[p] >= 0) visit(p, relief.data()[r * columns + c]);
-      }
+      for (std::ptrdiff_t c = 0; c < columns; ++c)
+        if (inside.data()[r * columns + c] != 0)
+          visit(static_cast<std::size_t>((r + 1) * margin_columns + c + 1),
+                relief.data()[r * columns + c]);
   };
   if constexpr (std::integral<T>) {
     std::int64_t lowest = std::numeric_limits<std::int64_t>::max();
@@ -222,23 +224,24 @@ template <class T>
       lowest = std::min(lowest, static_cast<std::int64_t>(height));
       highest = std::max(highest, static_cast<std::int64_t>(height));
     });
-    if (lowest > highest) return levels;
+    if (lowest > highest) return 0;
     if (highest - lowest < static_cast<std::int64_t>(state.size()) + 0x10000) {
-      levels.count = static_cast<std::size_t>(highest - lowest) + 1;
       for_each_open_pixel([&](std::size_t p, T height) {
-        levels.of_pixel[p] = static_cast<std::int32_t>(static_cast<std::int64_t>(height) - lowest);
+        state[p] = flood::waiting_at(
+            static_cast<std::int32_t>(static_cast<std::int64_t>(height) - lowest));
       });
-      return levels;
+      return static_cast<std::size_t>(highest - lowest) + 1;
     }
   }
   std::vector<keyed_pixel> order;
   for_each_open_pixel([&](std::size_t p, T height) { order.push_back({height_key(height), p}); });
   sort_by_key(order);
+  std::int32_t level = -1;
   for (std::size_t k = 0; k < order.size(); ++k) {
-    if (k == 0 || order[k].key != order[k - 1].key) ++levels.count;
-    levels.of_pixel[order[k].pixel] = static_cast<std::int32_t>(levels.count) - 1;
+    if (k == 0 || order[k].key != order[k - 1].key) ++level;
+    state[order[k].pixel] = flood::waiting_at(level);
   }
-  return levels;
+  return static_cast<std::size_t>(level + 1);
 }
 
 }  // namespace detail
@@ -272,26 +275,33 @@ template <class T>
                                                   std::to_string(rows) + " x " +
                                                   std::to_string(columns) + "; flood tiles of it"));
   static_cast<void>(largest_label(seeds));
+  if constexpr (std::floating_point<T>)
+    for (std::ptrdiff_t p = 0; p < rows * columns; ++p)
+      SEPTUM_EXPECTS(inside.data()[p] == 0 || std::isfinite(relief.data()[p]),
+                     unsupported_error("septum.watershed.2",
+                                       "watershed: expected finite heights, found NaN or infinity "
+                                       "at row " +
+                                           std::to_string(p / columns) + ", column " +
+                                           std::to_string(p % columns)));
+
   std::ptrdiff_t const margin_columns = columns + 2;
-  std::vector<std::int32_t> state(static_cast<std::size_t>((rows + 2) * margin_columns), -1);
+  std::vector<std::int32_t> state(static_cast<std::size_t>((rows + 2) * margin_columns),
+                                  detail::flood::blocked);
+  std::size_t const levels = detail::enter_levels(relief, inside, state, margin_columns);
+  std::vector<detail::flood_seed> wet;
   for (std::ptrdiff_t r = 0; r < rows; ++r)
     for (std::ptrdiff_t c = 0; c < columns; ++c) {
       std::ptrdiff_t const p = r * columns + c;
-      if (inside.data()[p] == 0) continue;
-      if constexpr (std::floating_point<T>)
-        SEPTUM_EXPECTS(std::isfinite(relief.data()[p]),
-                       unsupported_error("septum.watershed.2",
-                                         "watershed: expected finite heights, found NaN or "
-                                         "infinity at row " +
-                                             std::to_string(r) + ", column " + std::to_string(c)));
-      state[static_cast<std::size_t>((r + 1) * margin_columns + c + 1)] = seeds.data()[p];
+      if (seeds.data()[p] != 0 && inside.data()[p] != 0)
+        wet.push_back(
+            {static_cast<std::int32_t>((r + 1) * margin_columns + c + 1), seeds.data()[p]});
     }
-  detail::flood_levels const levels = detail::levels_of(relief, state, margin_columns);
   detail::flood water{state, levels, margin_columns, options.neighbours};
   if (options.ties == tie_order::arrival)
-    water.by_arrival();
+    water.by_arrival(wet);
   else
-    water.by_heap();
+    water.by_heap(wet);
+
   labels result = labels::from_shape(seeds.shape());
   for (std::ptrdiff_t r = 0; r < rows; ++r)
     for (std::ptrdiff_t c = 0; c < columns; ++c)
