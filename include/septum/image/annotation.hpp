@@ -99,7 +99,7 @@ struct interior_mask {
   mask const edge = cell_outlines(cells, threads);
   mask interior = mask::from_shape(cells.shape());
   for (std::size_t p = 0; p < cells.size(); ++p)
-    interior.data()[p] = static_cast<std::uint8_t>((cells.data()[p] != 0) & (edge.data()[p] == 0));
+    interior.data()[p] = static_cast<std::uint8_t>(cells.data()[p] != 0 && edge.data()[p] == 0);
   return make_annotation(edge, interior, threads);
 }
 

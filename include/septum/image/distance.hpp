@@ -161,7 +161,7 @@ void sweep_columns(std::ptrdiff_t rows, std::ptrdiff_t columns, SiteRow const& s
   auto const columns = static_cast<std::ptrdiff_t>(cells.shape()[1]);
   // Squared distance and label are compared as one number, distance first.
   std::int32_t const largest = largest_label(cells);
-  int const shift = std::bit_width(static_cast<std::uint32_t>(largest));
+  auto const shift = static_cast<int>(std::bit_width(static_cast<std::uint32_t>(largest)));
   double const squared_diagonal = static_cast<double>(rows) * static_cast<double>(rows) +
                                   static_cast<double>(columns) * static_cast<double>(columns);
   SEPTUM_EXPECTS(

@@ -83,28 +83,28 @@ struct keras_file {
                                                   std::string const& name,
                                                   hdf5_group const& group) {
   keras_layer layer{name, keras_kind(name), {}};
-  std::string const where_ = "layer " + printable(name) + ": ";
+  std::string const place = "layer " + printable(name) + ": ";
   if (layer.kind.empty())
-    refuse_keras(path, where_ +
+    refuse_keras(path, place +
                            "expected convolution2d, dense, batchnormalization, activation, "
                            "maxpooling2d, flatten or dropout, found another kind of layer");
   auto const listed = group.attributes.find("weight_names");
   if (listed == group.attributes.end())
-    refuse_keras(path, where_ + "expected the attribute weight_names, found none");
+    refuse_keras(path, place + "expected the attribute weight_names, found none");
   auto const endings = keras_weights_of(layer.kind);
   if (listed->second.size() != endings.size() || group.datasets.size() != endings.size() ||
       !group.groups.empty())
-    refuse_keras(path, where_ + "expected " + to_text(endings.size()) + " tensors, found " +
+    refuse_keras(path, place + "expected " + to_text(endings.size()) + " tensors, found " +
                            to_text(listed->second.size()) + " names and " +
                            to_text(group.datasets.size()) + " tensors");
   for (std::size_t k = 0; k < endings.size(); ++k) {
     std::string const& tensor = listed->second[k];
     if (!tensor.ends_with(endings[k]))
-      refuse_keras(path, where_ + "expected a tensor named ..." + std::string{endings[k]} +
+      refuse_keras(path, place + "expected a tensor named ..." + std::string{endings[k]} +
                              ", found " + printable(tensor));
     auto const stored = group.datasets.find(tensor);
     if (stored == group.datasets.end())
-      refuse_keras(path, where_ + "expected the tensor " + printable(tensor) + ", found none");
+      refuse_keras(path, place + "expected the tensor " + printable(tensor) + ", found none");
     layer.weights.emplace_back(tensor, &stored->second);
   }
   return layer;
