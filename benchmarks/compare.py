@@ -60,13 +60,13 @@ def frame_cases(arguments, net: int) -> list[dict]:
             "frame_inference.py",
             ["--threads", arguments.threads, "--nets", f"bn_feature_net_{net}x{net}"]
             + ["--ensemble", *(nets for nets in arguments.ensembles if nets > 1)]
-            + ["--repeats", arguments.repeats, "--modes", *arguments.modes, "--forms", "dilated"]
+            + ["--repeats", arguments.repeats, "--modes", *arguments.modes, "--forms", *arguments.forms]
             + ["--formats", "channels_last", "--tiles", *arguments.tiles],
             arguments.isa,
         )
         for best in result["best"]:
             theirs.setdefault(best["nets"], []).append(best["seconds_median"])
-            peer[best["nets"]] = {key: best[key] for key in ("mode", "tile", "allocator", "version", "peak_rss_bytes")}
+            peer[best["nets"]] = {key: best[key] for key in ("mode", "form", "tile", "version", "peak_rss_bytes")}
     return [
         {
             "case": f"frame 1280x1080, {net}x{net} net, {nets} net{'s' * (nets > 1)}",
@@ -92,12 +92,12 @@ def train_case(arguments, net: int, batch: int) -> dict:
         result = pytorch(
             "train_speed.py",
             ["--threads", arguments.threads, "--cases", f"bn_feature_net_{net}x{net}:{batch}"]
-            + ["--modes", *arguments.modes, "--formats", "channels_last"],
+            + ["--modes", *arguments.modes, "--formats", "channels_last", "--allocators", "default", "keep"],
             arguments.isa,
         )
         best = max(result["best"], key=lambda e: e["patches_per_second"])
         theirs.append(best["patches_per_second"])
-        peer = {key: best[key] for key in ("mode", "format", "version", "peak_rss_bytes")}
+        peer = {key: best[key] for key in ("mode", "format", "allocator", "version", "peak_rss_bytes")}
     return {
         "case": f"patch training, {net}x{net} net, batch {batch}",
         "septum_patches_per_second": statistics.median(ours),
@@ -115,7 +115,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--isa", choices=["", "avx2"], default="")
     parser.add_argument("--modes", nargs="+", default=["eager", "compile"])
-    parser.add_argument("--tiles", nargs="+", default=["256x256"])
+    parser.add_argument("--forms", nargs="+", default=["dilated", "fragments"])
+    parser.add_argument("--tiles", nargs="+", default=["192x192", "256x256"])
     parser.add_argument("--cases", nargs="+", default=["frame31", "frame61", "train31", "train61"])
     parser.add_argument("--ensembles", nargs="+", type=int, default=[1, 5])
     parser.add_argument("--out", type=pathlib.Path, required=True)
