@@ -48,12 +48,6 @@ class small_dataset : public test::temporary_folder {
   }
 };
 
-bool contains(std::string const& text, std::string const& part) {
-  if (text.find(part) != std::string::npos) return true;
-  BOOST_TEST_MESSAGE("expected '" << part << "' in '" << text << "'");
-  return false;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(dataset_folders)
@@ -109,44 +103,46 @@ BOOST_AUTO_TEST_CASE(a_label_image_is_enough) {
   BOOST_TEST(data.truth.class_of_pixel(1, 1) == 0);
   BOOST_TEST(*io::inspect_dataset(folder.path()).cells == 1U);
   io::write_tiff(folder / "instances.tif", cells);
-  BOOST_TEST(contains(folder.message(), "labels or instances, found both"));
+  BOOST_TEST(test::contains(folder.message(), "labels or instances, found both"));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_missing_is_named) {
   small_dataset const folder;
-  BOOST_TEST(
-      contains(folder.message({"phase", "cfp"}), "expected a channel 'cfp', found nuclear, phase"));
+  BOOST_TEST(test::contains(folder.message({"phase", "cfp"}),
+                            "expected a channel 'cfp', found nuclear, phase"));
   folder.put_mask("interior.png", sp::mask{xt::zeros<std::uint8_t>({9, 9})});
-  BOOST_TEST(contains(folder.message(), folder.path().string()));
-  BOOST_TEST(contains(folder.message(), "expected pixels of class 'interior'"));
+  BOOST_TEST(test::contains(folder.message(), folder.path().string()));
+  BOOST_TEST(test::contains(folder.message(), "expected pixels of class 'interior'"));
   folder.put_mask("interior.png", sp::mask{xt::ones<std::uint8_t>({9, 9})});
-  BOOST_TEST(contains(folder.message(), "expected pixels of class 'edge'"));
+  BOOST_TEST(test::contains(folder.message(), "expected pixels of class 'edge'"));
   std::filesystem::remove(folder / "edge.png");
-  BOOST_TEST(contains(folder.message(), "found only interior.png"));
+  BOOST_TEST(test::contains(folder.message(), "found only interior.png"));
   std::filesystem::remove(folder / "interior.png");
-  BOOST_TEST(contains(folder.message(), "expected an annotation"));
+  BOOST_TEST(test::contains(folder.message(), "expected an annotation"));
   std::filesystem::remove(folder / "phase.tif");
   std::filesystem::remove(folder / "nuclear.tif");
-  BOOST_TEST(contains(folder.message(), "expected a channel such as phase.tif"));
+  BOOST_TEST(test::contains(folder.message(), "expected a channel such as phase.tif"));
 }
 
 BOOST_AUTO_TEST_CASE(sizes_and_values_that_do_not_fit_are_named) {
   small_dataset const folder;
   folder.put_mask("edge.png", sp::mask{xt::ones<std::uint8_t>({9, 8})});
-  BOOST_TEST(
-      contains(folder.message(), "edge.png: expected the size of nuclear.tif, 9 x 9, found 9 x 8"));
+  BOOST_TEST(test::contains(folder.message(),
+                            "edge.png: expected the size of nuclear.tif, 9 x 9, found 9 x 8"));
   io::write_tiff(folder / "nuclear.tif", xt::xtensor<std::uint8_t, 2>{{1, 2}});
-  BOOST_TEST(contains(folder.message(), "nuclear.tif 1 x 2"));
+  BOOST_TEST(test::contains(folder.message(), "nuclear.tif 1 x 2"));
   io::write_tiff(folder / "nuclear.tif",
                  xt::xtensor<std::uint8_t, 2>{xt::ones<std::uint8_t>({9, 9})});
-  BOOST_TEST(contains(folder.message(), "nuclear.tif: expected an image, found 1 in every pixel"));
+  BOOST_TEST(
+      test::contains(folder.message(), "nuclear.tif: expected an image, found 1 in every pixel"));
   xt::xtensor<float, 2> spoiled = xt::ones<float>({9, 9});
   spoiled(0, 0) = 2.0F;
   spoiled(2, 3) = std::nanf("");
   io::write_tiff(folder / "nuclear.tif", spoiled);
-  BOOST_TEST(contains(folder.message(), "found 1 that are NaN"));
+  BOOST_TEST(test::contains(folder.message(), "found 1 that are NaN"));
   io::write_png(folder / "nuclear.png", xt::xtensor<std::uint8_t, 2>{{1, 2}});
-  BOOST_TEST(contains(folder.message(), "one file per name, found nuclear.png and nuclear.tif"));
+  BOOST_TEST(
+      test::contains(folder.message(), "one file per name, found nuclear.png and nuclear.tif"));
 }
 
 BOOST_AUTO_TEST_CASE(inspection_collects_all_problems) {

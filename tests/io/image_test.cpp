@@ -27,12 +27,6 @@ std::string message_of(Action const& action) {
   return {};
 }
 
-bool contains(std::string const& text, std::string const& part) {
-  if (text.find(part) != std::string::npos) return true;
-  BOOST_TEST_MESSAGE("expected '" << part << "' in '" << text << "'");
-  return false;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(image_files)
@@ -49,9 +43,9 @@ BOOST_AUTO_TEST_CASE(the_content_decides_not_the_name) {
   }
   test::spill(folder / "text.tif", "hello\nworld");
   BOOST_TEST(
-      contains(message_of([&] { static_cast<void>(io::read_image(folder / "text.tif")); }),
-               "text.tif: expected a TIFF, PNG or NumPy image, found a file that starts with "
-               "\"hello\\nwo\""));
+      test::contains(message_of([&] { static_cast<void>(io::read_image(folder / "text.tif")); }),
+                     "text.tif: expected a TIFF, PNG or NumPy image, found a file that starts with "
+                     "\"hello\\nwo\""));
 }
 
 BOOST_AUTO_TEST_CASE(masks_have_two_values) {
@@ -59,9 +53,9 @@ BOOST_AUTO_TEST_CASE(masks_have_two_values) {
   io::write_png(folder / "a.png", pixels8{{0, 255}, {255, 0}});
   BOOST_TEST((io::read_mask(folder / "a.png") == sp::mask{{0, 1}, {1, 0}}));
   io::write_png(folder / "b.png", pixels8{{0, 255}, {254, 254}});
-  BOOST_TEST(
-      contains(message_of([&] { static_cast<void>(io::read_mask(folder / "b.png")); }),
-               "b.png: expected a mask with 0 and one other value, found 255 and 254 (2 pixels"));
+  BOOST_TEST(test::contains(
+      message_of([&] { static_cast<void>(io::read_mask(folder / "b.png")); }),
+      "b.png: expected a mask with 0 and one other value, found 255 and 254 (2 pixels"));
   io::write_tiff(folder / "c.tif", xt::xtensor<float, 2>{{0.0F, 1.0F}});
   BOOST_TEST((io::read_mask(folder / "c.tif") == sp::mask{{0, 1}}));
   io::write_tiff(folder / "nan.tif", xt::xtensor<float, 2>{{0.0F, std::nanf("")}});
@@ -74,10 +68,10 @@ BOOST_AUTO_TEST_CASE(nan_and_infinity_are_counted_and_placed) {
   io::require_finite(pixels, "x.tif");
   pixels(1, 2, 1) = std::nanf("");
   pixels(2, 0, 0) = INFINITY;
-  BOOST_TEST(
-      contains(message_of([&] { io::require_finite(pixels, "x.tif"); }),
-               "x.tif: expected finite pixels, found 2 that are NaN or infinite, the first at row "
-               "1, column 2, channel 2"));
+  BOOST_TEST(test::contains(
+      message_of([&] { io::require_finite(pixels, "x.tif"); }),
+      "x.tif: expected finite pixels, found 2 that are NaN or infinite, the first at row "
+      "1, column 2, channel 2"));
   BOOST_TEST(io::zero_nonfinite(pixels) == 2U);
   BOOST_TEST(pixels(2, 0, 0) == 0.0F);
 }
@@ -94,13 +88,13 @@ BOOST_AUTO_TEST_CASE(channels_from_several_files) {
     static_cast<void>(
         io::read_channels({{"phase", folder / "p.tif"}, {"nuclear", folder / "large.png"}}));
   });
-  BOOST_TEST(contains(message, "p.tif 1 x 2"));
-  BOOST_TEST(contains(message, "large.png 1 x 3"));
+  BOOST_TEST(test::contains(message, "p.tif 1 x 2"));
+  BOOST_TEST(test::contains(message, "large.png 1 x 3"));
   io::write_png(folder / "rgb.png", xt::xtensor<std::uint8_t, 3>{{{1, 2, 3}}});
-  BOOST_TEST(contains(message_of([&] {
-                        static_cast<void>(io::read_channels({{"phase", folder / "rgb.png"}}));
-                      }),
-                      "expected 1 channel for 'phase', found 3"));
+  BOOST_TEST(test::contains(message_of([&] {
+                              static_cast<void>(io::read_channels({{"phase", folder / "rgb.png"}}));
+                            }),
+                            "expected 1 channel for 'phase', found 3"));
 }
 
 BOOST_AUTO_TEST_CASE(frames_come_in_numeric_order) {
@@ -124,18 +118,19 @@ BOOST_AUTO_TEST_CASE(gaps_and_doubles_are_listed) {
   test::temporary_folder const folder;
   auto const touch = [&](std::string const& name) { io::write_png(folder / name, pixels8{{1}}); };
   for (std::string const name : {"t01.png", "t02.png", "t05.png"}) touch(name);
-  BOOST_TEST(contains(message_of([&] { static_cast<void>(io::list_frames(folder.path())); }),
-                      "expected frames 1 to 5, missing: 3, 4"));
+  BOOST_TEST(test::contains(message_of([&] { static_cast<void>(io::list_frames(folder.path())); }),
+                            "expected frames 1 to 5, missing: 3, 4"));
   auto const film = io::read_recording(folder.path(), true);
   BOOST_TEST(film.indices == (std::vector<std::int64_t>{1, 2, 5}),
              boost::test_tools::per_element());
   touch("t2.png");
-  BOOST_TEST(contains(message_of([&] { static_cast<void>(io::list_frames(folder.path(), true)); }),
-                      "found twice: 2"));
+  BOOST_TEST(
+      test::contains(message_of([&] { static_cast<void>(io::list_frames(folder.path(), true)); }),
+                     "found twice: 2"));
   fs::remove(folder / "t2.png");
   touch("t900000000000000000.png");
-  BOOST_TEST(contains(message_of([&] { static_cast<void>(io::list_frames(folder.path())); }),
-                      "... (1000 in all)"));
+  BOOST_TEST(test::contains(message_of([&] { static_cast<void>(io::list_frames(folder.path())); }),
+                            "... (1000 in all)"));
 }
 
 BOOST_AUTO_TEST_CASE(names_that_do_not_say_the_frame_are_refused) {
@@ -144,10 +139,11 @@ BOOST_AUTO_TEST_CASE(names_that_do_not_say_the_frame_are_refused) {
     for (std::string const& name : names) io::write_png(folder / name, pixels8{{1}});
     return message_of([&] { static_cast<void>(io::list_frames(folder.path())); });
   };
-  BOOST_TEST(contains(message_for({"a1.png", "b2.png"}), "names differ in one number"));
-  BOOST_TEST(contains(message_for({"t1_c1.png", "t1_c2.png", "t2_c1.png"}), "two that change"));
-  BOOST_TEST(contains(message_for({"a.png", "b.png"}), "names differ in one number"));
-  BOOST_TEST(contains(message_for({}), "found none"));
+  BOOST_TEST(test::contains(message_for({"a1.png", "b2.png"}), "names differ in one number"));
+  BOOST_TEST(
+      test::contains(message_for({"t1_c1.png", "t1_c2.png", "t2_c1.png"}), "two that change"));
+  BOOST_TEST(test::contains(message_for({"a.png", "b.png"}), "names differ in one number"));
+  BOOST_TEST(test::contains(message_for({}), "found none"));
   BOOST_TEST(message_for({"single.png"}).empty());
 }
 
@@ -155,8 +151,9 @@ BOOST_AUTO_TEST_CASE(frames_of_other_sizes_are_named) {
   test::temporary_folder const folder;
   io::write_png(folder / "t1.png", pixels8{{1, 2}});
   io::write_png(folder / "t2.png", pixels8{{1}, {2}});
-  BOOST_TEST(contains(message_of([&] { static_cast<void>(io::read_recording(folder.path())); }),
-                      "t2.png: expected the size of t1.png, 1 x 2 x 1, found 2 x 1 x 1"));
+  BOOST_TEST(
+      test::contains(message_of([&] { static_cast<void>(io::read_recording(folder.path())); }),
+                     "t2.png: expected the size of t1.png, 1 x 2 x 1, found 2 x 1 x 1"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -57,12 +57,6 @@ std::string message_of(Action const& action) {
   return {};
 }
 
-bool contains(std::string const& text, std::string const& part) {
-  if (text.find(part) != std::string::npos) return true;
-  BOOST_TEST_MESSAGE("expected '" << part << "' in '" << text << "'");
-  return false;
-}
-
 /// What reading a file with this header and data says.
 std::string message_for(std::string const& header, std::string const& data) {
   test::temporary_folder const folder;
@@ -94,28 +88,28 @@ BOOST_AUTO_TEST_CASE(another_net_is_refused_tensor_by_tensor) {
   io::write_model(folder / "m", small_model());
   std::string const message =
       message_of([&] { static_cast<void>(io::read_model<other_net>(folder / "m")); });
-  BOOST_TEST(contains(message, "trained for another net ('tiny_net')"));
-  BOOST_TEST(contains(message, "expected [2, 3, 3, 2], found [2, 3, 3, 1]"));
-  BOOST_TEST(contains(message, "signature expected"));
-  BOOST_TEST(
-      contains(message_of([&] { static_cast<void>(io::read_model<tiny_net>(folder / "m", 5)); }),
-               "expected 5 nets, found 2"));
+  BOOST_TEST(test::contains(message, "trained for another net ('tiny_net')"));
+  BOOST_TEST(test::contains(message, "expected [2, 3, 3, 2], found [2, 3, 3, 1]"));
+  BOOST_TEST(test::contains(message, "signature expected"));
+  BOOST_TEST(test::contains(
+      message_of([&] { static_cast<void>(io::read_model<tiny_net>(folder / "m", 5)); }),
+      "expected 5 nets, found 2"));
   auto layout = sp::tensor_layout<tiny_net>();
   layout.pop_back();
   layout.front().name = "other";
   std::string const names =
       message_of([&] { io::require_model_for(small_model(), layout, tiny_net::signature); });
-  BOOST_TEST(contains(names, "'other' [2, 3, 3, 1] is missing"));
-  BOOST_TEST(contains(names, "is not expected"));
+  BOOST_TEST(test::contains(names, "'other' [2, 3, 3, 1] is missing"));
+  BOOST_TEST(test::contains(names, "is not expected"));
 }
 
 BOOST_AUTO_TEST_CASE(values_that_are_no_numbers_are_refused) {
   test::temporary_folder const folder;
   sp::model spoiled = small_model();
   spoiled.parameter_sets[1][3] = std::numeric_limits<float>::infinity();
-  BOOST_TEST(contains(message_of([&] { io::write_model(folder / "m", spoiled); }),
-                      "net 1, tensor '" + spoiled.layout[0].name +
-                          "', value 3: expected a finite number, found inf"));
+  BOOST_TEST(test::contains(message_of([&] { io::write_model(folder / "m", spoiled); }),
+                            "net 1, tensor '" + spoiled.layout[0].name +
+                                "', value 3: expected a finite number, found inf"));
   BOOST_TEST(folder.names().empty());
   spoiled = small_model();
   spoiled.parameter_sets[1].pop_back();
@@ -144,49 +138,53 @@ BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte) {
 BOOST_AUTO_TEST_CASE(headers_that_lie) {
   std::string const one = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   BOOST_TEST(message_for(one, "12345678").empty());
-  BOOST_TEST(contains(message_for(one, "1234567"), "cut short or damaged"));
-  BOOST_TEST(contains(message_for(one, "123456789"), "expected 8 bytes of tensors, found 9"));
+  BOOST_TEST(test::contains(message_for(one, "1234567"), "cut short or damaged"));
+  BOOST_TEST(test::contains(message_for(one, "123456789"), "expected 8 bytes of tensors, found 9"));
   auto const with = [](std::string const& tensor) {
     return message_for("{\"a\":" + tensor + "}", "12345678");
   };
+  BOOST_TEST(test::contains(with(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})"),
+                            "expected 12 bytes"));
+  BOOST_TEST(test::contains(with(R"({"dtype":"F9","shape":[2],"data_offsets":[0,8]})"),
+                            "dtype, found 'F9'"));
   BOOST_TEST(
-      contains(with(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})"), "expected 12 bytes"));
+      test::contains(with(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})"), "two ascending"));
   BOOST_TEST(
-      contains(with(R"({"dtype":"F9","shape":[2],"data_offsets":[0,8]})"), "dtype, found 'F9'"));
+      test::contains(with(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})"), "leave a hole"));
+  BOOST_TEST(test::contains(
+      with(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})"),
+      "larger than any file"));
+  BOOST_TEST(test::contains(with(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})"),
+                            "a negative number"));
   BOOST_TEST(
-      contains(with(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})"), "two ascending"));
-  BOOST_TEST(contains(with(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})"), "leave a hole"));
+      test::contains(with(R"({"dtype":"F32","shape":[2.0],"data_offsets":[0,8]})"), "a fraction"));
   BOOST_TEST(
-      contains(with(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})"),
-               "larger than any file"));
+      test::contains(with(R"({"dtype":"F32","shape":[[2]],"data_offsets":[0,8]})"), "a list"));
   BOOST_TEST(
-      contains(with(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})"), "a negative number"));
-  BOOST_TEST(contains(with(R"({"dtype":"F32","shape":[2.0],"data_offsets":[0,8]})"), "a fraction"));
-  BOOST_TEST(contains(with(R"({"dtype":"F32","shape":[[2]],"data_offsets":[0,8]})"), "a list"));
-  BOOST_TEST(contains(with(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]})"),
-                      "more than 8 axes"));
+      test::contains(with(R"({"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]})"),
+                     "more than 8 axes"));
+  BOOST_TEST(test::contains(with(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8],"file":"x"})"),
+                            "'file'"));
+  BOOST_TEST(test::contains(
+      with(R"({"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]})"), "'dtype' twice"));
+  BOOST_TEST(test::contains(with("null"), "null"));
+  BOOST_TEST(test::contains(message_for(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                                        R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                                        "12345678"),
+                            "'a' twice"));
+  BOOST_TEST(test::contains(message_for(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                                        R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                                        "12345678"),
+                            "overlap"));
+  BOOST_TEST(test::contains(message_for("{]", ""), "expected JSON"));
+  BOOST_TEST(test::contains(message_for("[1]", ""), "not JSON"));
   BOOST_TEST(
-      contains(with(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8],"file":"x"})"), "'file'"));
-  BOOST_TEST(contains(with(R"({"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]})"),
-                      "'dtype' twice"));
-  BOOST_TEST(contains(with("null"), "null"));
-  BOOST_TEST(contains(message_for(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-                                  R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-                                  "12345678"),
-                      "'a' twice"));
-  BOOST_TEST(contains(message_for(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-                                  R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-                                  "12345678"),
-                      "overlap"));
-  BOOST_TEST(contains(message_for("{]", ""), "expected JSON"));
-  BOOST_TEST(contains(message_for("[1]", ""), "not JSON"));
-  BOOST_TEST(
-      contains(message_for(std::string(2 << 20, ' '), ""), "a header of 2 to 1048576 bytes"));
+      test::contains(message_for(std::string(2 << 20, ' '), ""), "a header of 2 to 1048576 bytes"));
   std::string many = "{";
   for (int i = 0; i < 5000; ++i)
     many += (i == 0 ? "\"" : ",\"") + std::to_string(i) +
             R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
-  BOOST_TEST(contains(message_for(many + "}", ""), "more than 4096 tensors"));
+  BOOST_TEST(test::contains(message_for(many + "}", ""), "more than 4096 tensors"));
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "[";
   BOOST_TEST(!message_for("{\"a\":" + deep, "").empty());
@@ -212,16 +210,18 @@ BOOST_AUTO_TEST_CASE(metadata_of_others_is_refused) {
     text.replace(text.find(from), from.size(), to);
     return message_with(text);
   };
-  BOOST_TEST(contains(message_with(""), "not a septum model?"));
-  BOOST_TEST(contains(changed("septum-model", "other"), "expected septum-model, found 'other'"));
-  BOOST_TEST(contains(changed("\"1\"", "\"2\""), "written by a newer septum"));
-  BOOST_TEST(contains(changed("ff", "f"), "16 hexadecimal digits"));
-  BOOST_TEST(contains(changed("31", "0"), "a number from 1"));
-  BOOST_TEST(contains(changed("31", "3,1"), "a number from 1, found '3,1'"));
-  BOOST_TEST(contains(changed(R"([\"phase\"])", "phase"), "a JSON list"));
-  BOOST_TEST(contains(changed(R"([\"phase\"])", "[1]"), "a JSON list"));
-  BOOST_TEST(contains(changed("normalizer_window", "normaliser_window"), "'normalizer_window'"));
-  BOOST_TEST(contains(message_with(whole + R"(,"colour":"red")"), "unknown key 'colour'"));
+  BOOST_TEST(test::contains(message_with(""), "not a septum model?"));
+  BOOST_TEST(
+      test::contains(changed("septum-model", "other"), "expected septum-model, found 'other'"));
+  BOOST_TEST(test::contains(changed("\"1\"", "\"2\""), "written by a newer septum"));
+  BOOST_TEST(test::contains(changed("ff", "f"), "16 hexadecimal digits"));
+  BOOST_TEST(test::contains(changed("31", "0"), "a number from 1"));
+  BOOST_TEST(test::contains(changed("31", "3,1"), "a number from 1, found '3,1'"));
+  BOOST_TEST(test::contains(changed(R"([\"phase\"])", "phase"), "a JSON list"));
+  BOOST_TEST(test::contains(changed(R"([\"phase\"])", "[1]"), "a JSON list"));
+  BOOST_TEST(
+      test::contains(changed("normalizer_window", "normaliser_window"), "'normalizer_window'"));
+  BOOST_TEST(test::contains(message_with(whole + R"(,"colour":"red")"), "unknown key 'colour'"));
 }
 
 BOOST_AUTO_TEST_CASE(every_failing_call_leaves_a_whole_model) {
@@ -255,6 +255,7 @@ io::checkpoint small_checkpoint(float first) {
   state.integers["epoch"] = {std::numeric_limits<std::int64_t>::min(), 3};
   return state;
 }
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(a_checkpoint_comes_back_bit_for_bit) {
@@ -289,11 +290,11 @@ BOOST_AUTO_TEST_CASE(damage_is_named_and_the_previous_one_offered) {
   test::spill(folder / "c", bytes);
   std::string const message =
       message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); });
-  BOOST_TEST(contains(message, "tensor 'F32.parameters': expected the checksum"));
-  BOOST_TEST(contains(message, "c.previous: rename it"));
+  BOOST_TEST(test::contains(message, "tensor 'F32.parameters': expected the checksum"));
+  BOOST_TEST(test::contains(message, "c.previous: rename it"));
   test::spill(folder / "c", "");
-  BOOST_TEST(contains(message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); }),
-                      "empty file"));
+  BOOST_TEST(test::contains(
+      message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); }), "empty file"));
 }
 
 BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte_of_a_checkpoint) {
@@ -334,8 +335,9 @@ BOOST_AUTO_TEST_CASE(every_failing_call_leaves_a_whole_checkpoint) {
 BOOST_AUTO_TEST_CASE(other_files_are_no_checkpoints) {
   test::temporary_folder const folder;
   io::write_model(folder / "m", small_model());
-  BOOST_TEST(contains(message_of([&] { static_cast<void>(io::read_checkpoint(folder / "m")); }),
-                      "not a checkpoint"));
+  BOOST_TEST(
+      test::contains(message_of([&] { static_cast<void>(io::read_checkpoint(folder / "m")); }),
+                     "not a checkpoint"));
   io::write_checkpoint(folder / "c", small_checkpoint(1.0F));
   BOOST_CHECK_THROW(static_cast<void>(io::read_model(folder / "c")), sp::io_error);
 }

@@ -40,12 +40,6 @@ std::string message_of(std::string const& bytes) {
   return {};
 }
 
-bool contains(std::string const& text, std::string const& part) {
-  if (text.find(part) != std::string::npos) return true;
-  BOOST_TEST_MESSAGE("expected '" << part << "' in '" << text << "'");
-  return false;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(npy_format)
@@ -96,36 +90,39 @@ BOOST_AUTO_TEST_CASE(damaged_and_dangerous_headers) {
   BOOST_TEST(with("|u1", "False", "(4,)").empty());
   BOOST_TEST(with("|u1", "False", "(2, 2)").empty());
   BOOST_TEST(with("|u1", "False", "(2, 0)", "").empty());
-  BOOST_TEST(contains(with("|O", "False", "(1,)"), "Python objects"));
-  BOOST_TEST(contains(with("<c8", "False", "(1,)"), "found type '<c8'"));
-  BOOST_TEST(contains(with("<U1", "False", "(1,)"), "found type '<U1'"));
-  BOOST_TEST(contains(with("<f2", "False", "(2,)"), "found type '<f2'"));
-  BOOST_TEST(contains(with("|u1", "False", "(-4,)"), "expected extents from 0"));
-  BOOST_TEST(contains(with("|u1", "False", "(18446744073709551617,)"), "expected extents from 0"));
-  BOOST_TEST(contains(with("<f8", "False", "(4294967296, 4294967296)"), "larger than any file"));
-  BOOST_TEST(contains(with("<f8", "False", "(2305843009213693952,)"), "larger than any file"));
-  BOOST_TEST(contains(with("|u1", "False", "(5,)"),
-                      "expected 5 bytes for shape (5,) of type <u1, found 4"));
-  BOOST_TEST(contains(with("|u1", "False", "(3,)"), "expected 3 bytes"));
-  BOOST_TEST(contains(with("|u1", "Maybe", "(4,)"), "True or False"));
-  BOOST_TEST(contains(
+  BOOST_TEST(test::contains(with("|O", "False", "(1,)"), "Python objects"));
+  BOOST_TEST(test::contains(with("<c8", "False", "(1,)"), "found type '<c8'"));
+  BOOST_TEST(test::contains(with("<U1", "False", "(1,)"), "found type '<U1'"));
+  BOOST_TEST(test::contains(with("<f2", "False", "(2,)"), "found type '<f2'"));
+  BOOST_TEST(test::contains(with("|u1", "False", "(-4,)"), "expected extents from 0"));
+  BOOST_TEST(
+      test::contains(with("|u1", "False", "(18446744073709551617,)"), "expected extents from 0"));
+  BOOST_TEST(
+      test::contains(with("<f8", "False", "(4294967296, 4294967296)"), "larger than any file"));
+  BOOST_TEST(
+      test::contains(with("<f8", "False", "(2305843009213693952,)"), "larger than any file"));
+  BOOST_TEST(test::contains(with("|u1", "False", "(5,)"),
+                            "expected 5 bytes for shape (5,) of type <u1, found 4"));
+  BOOST_TEST(test::contains(with("|u1", "False", "(3,)"), "expected 3 bytes"));
+  BOOST_TEST(test::contains(with("|u1", "Maybe", "(4,)"), "True or False"));
+  BOOST_TEST(test::contains(
       message_of(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "abcd")),
       "record of fields"));
-  BOOST_TEST(
-      contains(message_of(npy("{'descr': '|u1', 'shape': (4,)}", "abcd")), "expected 'descr'"));
-  BOOST_TEST(
-      contains(message_of(npy("{'descr': '|u1', 'descr': '|u1', 'shape': (4,)}", "abcd")), "once"));
-  BOOST_TEST(
-      contains(message_of(npy(dictionary("|u1", "False", "(4,)") + "__import__('os')", "abcd")),
-               "end of the header"));
-  BOOST_TEST(contains(message_of(npy("{}", "abcd", 9)), "version 1, 2 or 3, found 9"));
-  BOOST_TEST(contains(message_of("\x93NUMPY"), "cut short"));
+  BOOST_TEST(test::contains(message_of(npy("{'descr': '|u1', 'shape': (4,)}", "abcd")),
+                            "expected 'descr'"));
+  BOOST_TEST(test::contains(
+      message_of(npy("{'descr': '|u1', 'descr': '|u1', 'shape': (4,)}", "abcd")), "once"));
+  BOOST_TEST(test::contains(
+      message_of(npy(dictionary("|u1", "False", "(4,)") + "__import__('os')", "abcd")),
+      "end of the header"));
+  BOOST_TEST(test::contains(message_of(npy("{}", "abcd", 9)), "version 1, 2 or 3, found 9"));
+  BOOST_TEST(test::contains(message_of("\x93NUMPY"), "cut short"));
   std::string ones = "(";
   for (int i = 0; i < 40; ++i) ones += "1,";
-  BOOST_TEST(contains(with("|u1", "False", ones + "4)"), "at most 32 axes"));
+  BOOST_TEST(test::contains(with("|u1", "False", ones + "4)"), "at most 32 axes"));
   std::string large = npy(dictionary("|u1", "False", "(4,)"), "abcd", 2);
   large[10] = '\x01';
-  BOOST_TEST(contains(message_of(large), "at most 65535 bytes"));
+  BOOST_TEST(test::contains(message_of(large), "at most 65535 bytes"));
 }
 
 BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte) {

@@ -31,12 +31,6 @@ std::string message_of(std::string const& bytes, io::tiff_limits const& limits =
   return {};
 }
 
-bool contains(std::string const& text, std::string const& part) {
-  if (text.find(part) != std::string::npos) return true;
-  BOOST_TEST_MESSAGE("expected '" << part << "' in '" << text << "'");
-  return false;
-}
-
 /// A page of 2 x 3 pixels with the given stored bytes.
 std::string small_page(std::string const& data, std::uint64_t bits,
                        std::vector<test::tiff_tag> more = {}, bool big_endian = false,
@@ -136,9 +130,9 @@ BOOST_AUTO_TEST_CASE(palettes_of_grays_are_looked_up_and_colours_refused) {
   BOOST_TEST(gray.read(0)(0, 1, 0) == 254.0F);
   BOOST_TEST(gray.read_labels(0)(0, 1) == 1);
   ramp[5] = 0;
-  BOOST_TEST(contains(message_of(small_page(data, 8, {{262, 3, {3}}, {320, 3, ramp}})),
-                      "a palette of colours"));
-  BOOST_TEST(contains(message_of(small_page(data, 8, {{262, 3, {3}}})), "ColorMap"));
+  BOOST_TEST(test::contains(message_of(small_page(data, 8, {{262, 3, {3}}, {320, 3, ramp}})),
+                            "a palette of colours"));
+  BOOST_TEST(test::contains(message_of(small_page(data, 8, {{262, 3, {3}}})), "ColorMap"));
 }
 
 BOOST_AUTO_TEST_CASE(samples_side_by_side_and_in_planes) {
@@ -244,18 +238,18 @@ BOOST_AUTO_TEST_CASE(images_that_are_no_labels_are_refused) {
   std::vector<test::tiff_tag> const real{{339, 3, {3}}};
   BOOST_TEST(labels_message(small_page(stored<float>({0, 1, 2, 3, 4, 5}), 32, real)).empty());
   BOOST_TEST(
-      contains(labels_message(small_page(stored<float>({0, 1, 2, 0.5F, 4, 5}), 32, real)),
-               "not a label image: expected whole numbers from 0 to 2147483647, found 0.5 at "
-               "row 1, column 0"));
-  BOOST_TEST(
-      contains(labels_message(small_page(stored<float>({0, 1, std::nanf(""), 3, 4, 5}), 32, real)),
-               "found nan at row 0, column 2"));
-  BOOST_TEST(contains(
+      test::contains(labels_message(small_page(stored<float>({0, 1, 2, 0.5F, 4, 5}), 32, real)),
+                     "not a label image: expected whole numbers from 0 to 2147483647, found 0.5 at "
+                     "row 1, column 0"));
+  BOOST_TEST(test::contains(
+      labels_message(small_page(stored<float>({0, 1, std::nanf(""), 3, 4, 5}), 32, real)),
+      "found nan at row 0, column 2"));
+  BOOST_TEST(test::contains(
       labels_message(small_page(stored<std::int16_t>({0, 1, -7, 3, 4, 5}), 16, {{339, 3, {2}}})),
       "found -7"));
-  BOOST_TEST(
-      contains(labels_message(small_page(stored<std::uint32_t>({0, 1, 3000000000U, 3, 4, 5}), 32)),
-               "found 3"));
+  BOOST_TEST(test::contains(
+      labels_message(small_page(stored<std::uint32_t>({0, 1, 3000000000U, 3, 4, 5}), 32)),
+      "found 3"));
 }
 
 BOOST_AUTO_TEST_CASE(equal_images_give_equal_bytes) {
@@ -348,7 +342,8 @@ BOOST_AUTO_TEST_CASE(axes_of_imagej_and_ome_stacks) {
   BOOST_TEST(ome(1, 0, 0, 1) == 4.0F);
   BOOST_CHECK_EXCEPTION(movie_of("ImageJ=1.53t\nimages=1000\nframes=1000\n", 1), sp::io_error,
                         [](sp::io_error const& failure) {
-                          return contains(failure.message(), "declares 1000 images, found 1 pages");
+                          return test::contains(failure.message(),
+                                                "declares 1000 images, found 1 pages");
                         });
   BOOST_CHECK_THROW(movie_of("ImageJ=1.53t\nimages=4\nslices=2\nframes=2\n", 4),
                     sp::unsupported_error);
@@ -358,26 +353,27 @@ BOOST_AUTO_TEST_CASE(axes_of_imagej_and_ome_stacks) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_tiff_says_so) {
-  BOOST_TEST(contains(message_of("PK\x03\x04 zip"), "not a TIFF: starts with \"PK\\x03\\x04\""));
-  BOOST_TEST(contains(message_of("II"), "expected 8 bytes, found 2"));
-  BOOST_TEST(contains(message_of(std::string("II\x2C\0\x08\0\0\0", 8)), "found 44"));
-  BOOST_TEST(contains(message_of(std::string("II\x2A\0\0\0\0\0", 8)), "without pages"));
+  BOOST_TEST(
+      test::contains(message_of("PK\x03\x04 zip"), "not a TIFF: starts with \"PK\\x03\\x04\""));
+  BOOST_TEST(test::contains(message_of("II"), "expected 8 bytes, found 2"));
+  BOOST_TEST(test::contains(message_of(std::string("II\x2C\0\x08\0\0\0", 8)), "found 44"));
+  BOOST_TEST(test::contains(message_of(std::string("II\x2A\0\0\0\0\0", 8)), "without pages"));
 }
 
 BOOST_AUTO_TEST_CASE(unreadable_encodings_are_named) {
   auto const with = [](std::vector<test::tiff_tag> more, std::uint64_t bits = 8) {
     return message_of(small_page("abcdef", bits, std::move(more)));
   };
-  BOOST_TEST(contains(with({{259, 3, {7}}}), "found scheme 7 (JPEG)"));
-  BOOST_TEST(contains(with({{259, 3, {50000}}}), "found scheme 50000 (ZSTD)"));
-  BOOST_TEST(contains(with({{259, 3, {4}}}), "CCITT"));
-  BOOST_TEST(contains(with({{259, 3, {12345}}}), "found scheme 12345 (unknown)"));
-  BOOST_TEST(contains(with({}, 12), "found 12-bit integers"));
-  BOOST_TEST(contains(with({{339, 3, {5}}}), "sample format 5"));
-  BOOST_TEST(contains(with({{262, 3, {6}}}), "photometric interpretation 6"));
-  BOOST_TEST(contains(with({{274, 3, {6}}}), "orientation 1"));
-  BOOST_TEST(contains(with({{339, 3, {2}}, {262, 3, {0}}}), "MinIsWhite"));
-  BOOST_TEST(contains(
+  BOOST_TEST(test::contains(with({{259, 3, {7}}}), "found scheme 7 (JPEG)"));
+  BOOST_TEST(test::contains(with({{259, 3, {50000}}}), "found scheme 50000 (ZSTD)"));
+  BOOST_TEST(test::contains(with({{259, 3, {4}}}), "CCITT"));
+  BOOST_TEST(test::contains(with({{259, 3, {12345}}}), "found scheme 12345 (unknown)"));
+  BOOST_TEST(test::contains(with({}, 12), "found 12-bit integers"));
+  BOOST_TEST(test::contains(with({{339, 3, {5}}}), "sample format 5"));
+  BOOST_TEST(test::contains(with({{262, 3, {6}}}), "photometric interpretation 6"));
+  BOOST_TEST(test::contains(with({{274, 3, {6}}}), "orientation 1"));
+  BOOST_TEST(test::contains(with({{339, 3, {2}}, {262, 3, {0}}}), "MinIsWhite"));
+  BOOST_TEST(test::contains(
       message_of(small_page(std::string(18, 'a'), 8, {{258, 3, {8, 8, 16}}, {277, 3, {3}}})),
       "same for all samples"));
 }
@@ -393,19 +389,20 @@ BOOST_AUTO_TEST_CASE(broken_chains_of_pages_are_errors) {
   for (std::uint64_t const target : starts) {
     test::tiff_bytes loop = file;
     loop.set_number(loop.link(), target, 4);
-    BOOST_TEST(contains(message_of(loop.bytes), "page 4: expected a new page"));
+    BOOST_TEST(test::contains(message_of(loop.bytes), "page 4: expected a new page"));
   }
   test::tiff_bytes outside = file;
   outside.set_number(outside.link(), 100000, 4);
-  BOOST_TEST(contains(message_of(outside.bytes), "page 4: directory at byte 100000"));
+  BOOST_TEST(test::contains(message_of(outside.bytes), "page 4: directory at byte 100000"));
 
   // Cut at the start of the third directory, and in the middle of it.
   for (std::size_t const length : {std::size_t{starts[2]}, std::size_t{starts[2]} + 20}) {
     std::string const cut = whole.substr(0, length);
-    BOOST_TEST(contains(message_of(cut), "page 3: directory at byte " + std::to_string(starts[2])));
+    BOOST_TEST(
+        test::contains(message_of(cut), "page 3: directory at byte " + std::to_string(starts[2])));
     auto const partial = reader_of(cut, {.allow_truncated = true});
     BOOST_TEST(partial.size() == 2U);
-    BOOST_TEST(contains(partial.lost(), "page 3"));
+    BOOST_TEST(test::contains(partial.lost(), "page 3"));
   }
   BOOST_TEST(!message_of(whole.substr(0, 20), {.allow_truncated = true}).empty());
 }
@@ -413,10 +410,11 @@ BOOST_AUTO_TEST_CASE(broken_chains_of_pages_are_errors) {
 BOOST_AUTO_TEST_CASE(truncated_pixels_are_errors) {
   test::tiff_bytes file;
   file.directory(test::tiff_page(200, 300, 16, 100000, 120000));
-  BOOST_TEST(contains(message_of(file.bytes), "page 1: expected a file of at least 120000 bytes"));
+  BOOST_TEST(
+      test::contains(message_of(file.bytes), "page 1: expected a file of at least 120000 bytes"));
   test::tiff_bytes short_strip;
   short_strip.directory(test::tiff_page(2, 3, 8, short_strip.data("abcdef"), 5));
-  BOOST_TEST(contains(message_of(short_strip.bytes), "strip 1 of 1"));
+  BOOST_TEST(test::contains(message_of(short_strip.bytes), "strip 1 of 1"));
 }
 
 BOOST_AUTO_TEST_CASE(declared_sizes_are_checked_before_memory_is_asked_for) {
@@ -426,23 +424,25 @@ BOOST_AUTO_TEST_CASE(declared_sizes_are_checked_before_memory_is_asked_for) {
     file.directory(test::tiff_page(height, width, 16, file.data("abcdef"), 6, more));
     return message_of(file.bytes);
   };
-  BOOST_TEST(
-      contains(page(200000, 200000), "expected at most 2147483648 pixels, found 200000 x 200000"));
-  BOOST_TEST(contains(page(40000, 40000), "expected a file of at least 3200000000 bytes"));
+  BOOST_TEST(test::contains(page(200000, 200000),
+                            "expected at most 2147483648 pixels, found 200000 x 200000"));
+  BOOST_TEST(test::contains(page(40000, 40000), "expected a file of at least 3200000000 bytes"));
   for (std::uint64_t const scheme : {5U, 8U, 32773U, 32946U})
-    BOOST_TEST(contains(page(40000, 40000, {{259, 3, {scheme}}}), "expected a file of at least"));
-  BOOST_TEST(contains(page(1, 2147483647, {{277, 3, {65535}}}), "of pixels"));
-  BOOST_TEST(contains(page(0, 5), "ImageLength: expected 1 to"));
-  BOOST_TEST(contains(page(5, 0), "ImageWidth: expected 1 to"));
-  BOOST_TEST(contains(page(2, 1, {{278, 4, {0}}}), "RowsPerStrip: expected 1 to"));
+    BOOST_TEST(
+        test::contains(page(40000, 40000, {{259, 3, {scheme}}}), "expected a file of at least"));
+  BOOST_TEST(test::contains(page(1, 2147483647, {{277, 3, {65535}}}), "of pixels"));
+  BOOST_TEST(test::contains(page(0, 5), "ImageLength: expected 1 to"));
+  BOOST_TEST(test::contains(page(5, 0), "ImageWidth: expected 1 to"));
+  BOOST_TEST(test::contains(page(2, 1, {{278, 4, {0}}}), "RowsPerStrip: expected 1 to"));
+  BOOST_TEST(test::contains(page(2, 1, {{273, 16, {~0ULL}}}),
+                            "strip 1 of 1 at byte 18446744073709551615"));
   BOOST_TEST(
-      contains(page(2, 1, {{273, 16, {~0ULL}}}), "strip 1 of 1 at byte 18446744073709551615"));
-  BOOST_TEST(contains(page(2, 1, {{279, 16, {~0ULL}}}), "expected 18446744073709551615 bytes"));
+      test::contains(page(2, 1, {{279, 16, {~0ULL}}}), "expected 18446744073709551615 bytes"));
   std::vector<test::tiff_tag> const tiles{
       {322, 4, {65536}}, {323, 4, {65536}}, {324, 4, {16}}, {325, 4, {6}}};
-  BOOST_TEST(contains(page(2, 1, tiles), "expected a file of at least"));
-  BOOST_TEST(
-      contains(page(2, 1, {{273, 4, {16, 16, 16}}}), "StripOffsets: expected 1 values, found 3"));
+  BOOST_TEST(test::contains(page(2, 1, tiles), "expected a file of at least"));
+  BOOST_TEST(test::contains(page(2, 1, {{273, 4, {16, 16, 16}}}),
+                            "StripOffsets: expected 1 values, found 3"));
 }
 
 BOOST_AUTO_TEST_CASE(pages_that_share_their_bytes_cannot_multiply) {
@@ -451,28 +451,28 @@ BOOST_AUTO_TEST_CASE(pages_that_share_their_bytes_cannot_multiply) {
   test::tiff_bytes file;
   auto const at = file.data(std::string(1000, '\0'));
   for (int page = 0; page < 20; ++page) file.directory(test::tiff_page(1000, 1, 8, at, 1000));
-  BOOST_TEST(contains(message_of(file.bytes), "expected a file of at least"));
+  BOOST_TEST(test::contains(message_of(file.bytes), "expected a file of at least"));
 }
 
 BOOST_AUTO_TEST_CASE(damaged_tags_are_named) {
   auto const with = [](std::vector<test::tiff_tag> more) {
     return message_of(small_page("abcdef", 8, std::move(more)));
   };
-  BOOST_TEST(
-      contains(with({{256, 2, {'3', 0}}}), "ImageWidth: expected unsigned integers, found type 2"));
-  BOOST_TEST(contains(with({{256, 99, {3}}}), "ImageWidth has the unknown type 99"));
-  BOOST_TEST(contains(with({{256, 4, {}}}), "ImageWidth is empty"));
+  BOOST_TEST(test::contains(with({{256, 2, {'3', 0}}}),
+                            "ImageWidth: expected unsigned integers, found type 2"));
+  BOOST_TEST(test::contains(with({{256, 99, {3}}}), "ImageWidth has the unknown type 99"));
+  BOOST_TEST(test::contains(with({{256, 4, {}}}), "ImageWidth is empty"));
   BOOST_TEST(with({{65000, 99, {3}}}).empty());
   test::tiff_bytes twice;
   auto tags = test::tiff_page(2, 3, 8, twice.data("abcdef"), 6);
   tags.push_back(tags[0]);
   twice.directory(tags);
-  BOOST_TEST(contains(message_of(twice.bytes), "ImageWidth is there twice"));
+  BOOST_TEST(test::contains(message_of(twice.bytes), "ImageWidth is there twice"));
   test::tiff_bytes missing;
   auto some = test::tiff_page(2, 3, 8, missing.data("abcdef"), 6);
   some.erase(some.begin() + 5);
   missing.directory(some);
-  BOOST_TEST(contains(message_of(missing.bytes), "expected the tag StripOffsets"));
+  BOOST_TEST(test::contains(message_of(missing.bytes), "expected the tag StripOffsets"));
 }
 
 BOOST_AUTO_TEST_CASE(thumbnails_are_not_pages) {
@@ -489,8 +489,9 @@ BOOST_AUTO_TEST_CASE(pages_of_other_sizes_are_named) {
   BOOST_CHECK_EXCEPTION(
       static_cast<void>(io::read_tiff(reader_of(file.bytes))), sp::shape_error,
       [](sp::shape_error const& failure) {
-        return contains(failure.message(),
-                        "page 2 of 2: expected the size of page 1, 2 x 3 x 1, found 3 x 2 x 1");
+        return test::contains(
+            failure.message(),
+            "page 2 of 2: expected the size of page 1, 2 x 3 x 1, found 3 x 2 x 1");
       });
 }
 

@@ -5,14 +5,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -85,6 +87,13 @@ void for_each_damage(std::string const& bytes, Use const& use) {
       use(damaged, position, false);
     }
   }
+}
+
+/// Whether `text` contains `part`; shows both when it does not.
+inline bool contains(std::string const& text, std::string const& part) {
+  if (text.find(part) != std::string::npos) return true;
+  BOOST_TEST_MESSAGE("expected '" << part << "' in '" << text << "'");
+  return false;
 }
 
 /// True when a message is one line that starts with an identifier and names the file.

