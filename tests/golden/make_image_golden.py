@@ -176,7 +176,7 @@ def main():
     for k, (r, c) in enumerate(rng.permutation(40 * 60)[:12, None] // [60, 1] % [40, 60], 1):
         seeds[r, c] = k
     inside = blobs((40, 60), 3.0, -0.6) | (seeds > 0)
-    put_labels("seeds", seeds)
+    put_labels("watershed_seeds", seeds)
     put_mask("watershed_mask", inside)
     put_labels("relief", relief)
     for connectivity in (1, 2):

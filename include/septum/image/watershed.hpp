@@ -1,6 +1,8 @@
 #pragma once
 #include <septum/core/config.hpp>
 #include <septum/core/error.hpp>
+#include <septum/core/view.hpp>
+#include <septum/exec/for_each.hpp>
 #include <septum/image/components.hpp>
 #include <septum/image/types.hpp>
 
@@ -205,36 +207,42 @@ inline void sort_by_key(std::vector<keyed_pixel>& entries) {
 /// Makes the pixels that water may reach wait at their levels: differences to the lowest height
 /// when those are small, ranks of the heights otherwise. Returns the number of levels.
 template <class T>
-[[nodiscard]] std::size_t enter_levels(xt::xtensor<T, 2> const& relief, mask const& inside,
+[[nodiscard]] std::size_t enter_levels(view<T const, 2> relief, mask const& inside,
                                        std::vector<std::int32_t>& state,
-                                       std::ptrdiff_t margin_columns) {
-  auto const rows = static_cast<std::ptrdiff_t>(relief.shape()[0]);
-  auto const columns = static_cast<std::ptrdiff_t>(relief.shape()[1]);
-  auto const for_each_open_pixel = [&](auto const& visit) {
-    for (std::ptrdiff_t r = 0; r < rows; ++r)
+                                       std::ptrdiff_t margin_columns, exec::threads threads) {
+  std::ptrdiff_t const columns = relief.extent(1);
+  auto const for_each_open_pixel = [&](std::ptrdiff_t begin, std::ptrdiff_t end,
+                                       auto const& visit) {
+    for (std::ptrdiff_t r = begin; r < end; ++r) {
+      T const* const heights = relief.data() + r * relief.stride(0);
+      std::uint8_t const* const open = inside.data() + r * columns;
       for (std::ptrdiff_t c = 0; c < columns; ++c)
-        if (inside.data()[r * columns + c] != 0)
-          visit(static_cast<std::size_t>((r + 1) * margin_columns + c + 1),
-                relief.data()[r * columns + c]);
+        if (open[c] != 0)
+          visit(static_cast<std::size_t>((r + 1) * margin_columns + c + 1), heights[c]);
+    }
   };
   if constexpr (std::integral<T>) {
     std::int64_t lowest = std::numeric_limits<std::int64_t>::max();
     std::int64_t highest = std::numeric_limits<std::int64_t>::min();
-    for_each_open_pixel([&](std::size_t, T height) {
+    for_each_open_pixel(0, relief.extent(0), [&](std::size_t, T height) {
       lowest = std::min(lowest, static_cast<std::int64_t>(height));
       highest = std::max(highest, static_cast<std::int64_t>(height));
     });
     if (lowest > highest) return 0;
     if (highest - lowest < static_cast<std::int64_t>(state.size()) + 0x10000) {
-      for_each_open_pixel([&](std::size_t p, T height) {
-        state[p] = flood::waiting_at(
-            static_cast<std::int32_t>(static_cast<std::int64_t>(height) - lowest));
+      for_each_range(threads, relief.extent(0), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for_each_open_pixel(begin, end, [&](std::size_t p, T height) {
+          state[p] = flood::waiting_at(
+              static_cast<std::int32_t>(static_cast<std::int64_t>(height) - lowest));
+        });
       });
       return static_cast<std::size_t>(highest - lowest) + 1;
     }
   }
   std::vector<keyed_pixel> order;
-  for_each_open_pixel([&](std::size_t p, T height) { order.push_back({height_key(height), p}); });
+  for_each_open_pixel(0, relief.extent(0), [&](std::size_t p, T height) {
+    order.push_back({height_key(height), p});
+  });
   sort_by_key(order);
   std::int32_t level = -1;
   for (std::size_t k = 0; k < order.size(); ++k) {
@@ -246,29 +254,31 @@ template <class T>
 
 }  // namespace detail
 
+/// Height of a pixel of a relief.
+template <class T>
+concept Height = std::floating_point<T> ||(std::integral<T> && sizeof(T) <= 4);
+
 /// Seeded watershed: every seed floods the relief from low to high, and where the waters of two
 /// seeds meet the cells end; no line is left between them. Water goes only where `inside` is not 0;
 /// seeds outside are dropped, and pixels that no seed reaches stay 0. A pixel is flooded no earlier
 /// than the one that led to it. Axes row, column.
-/// @tparam T  height of a pixel: any integer up to 32 bits, float or double
 /// \throws shape_error `septum.watershed.1` on different extents, unsupported_error
 ///         `septum.watershed.2` on a height that is not finite, `septum.watershed.3` on more than
 ///         2^31 pixels, `septum.labels.1` on a negative seed.
 /// complexity: linear in the pixels for integers of a small range, else that of sorting them.
-template <class T>
-  requires(std::floating_point<T> || (std::integral<T> && sizeof(T) <= 4))
-[[nodiscard]] labels watershed(xt::xtensor<T, 2> const& relief, labels const& seeds,
-                               mask const& inside, watershed_options options = {}) {
+template <Height T>
+[[nodiscard]] labels watershed(view<T const, 2> relief, labels const& seeds, mask const& inside,
+                               watershed_options options = {}, exec::threads threads = {}) {
   auto const rows = static_cast<std::ptrdiff_t>(seeds.shape()[0]);
   auto const columns = static_cast<std::ptrdiff_t>(seeds.shape()[1]);
   SEPTUM_EXPECTS(
-      relief.shape() == seeds.shape() && inside.shape() == seeds.shape(),
-      shape_error(
-          "septum.watershed.1",
-          "watershed: expected relief and mask of the seeds' extent " + std::to_string(rows) +
-              " x " + std::to_string(columns) + ", found " + std::to_string(relief.shape()[0]) +
-              " x " + std::to_string(relief.shape()[1]) + " and " +
-              std::to_string(inside.shape()[0]) + " x " + std::to_string(inside.shape()[1])));
+      relief.extent(0) == rows && relief.extent(1) == columns && inside.shape() == seeds.shape(),
+      shape_error("septum.watershed.1",
+                  "watershed: expected relief and mask of the seeds' extent " +
+                      std::to_string(rows) + " x " + std::to_string(columns) + ", found " +
+                      std::to_string(relief.extent(0)) + " x " + std::to_string(relief.extent(1)) +
+                      " and " + std::to_string(inside.shape()[0]) + " x " +
+                      std::to_string(inside.shape()[1])));
   SEPTUM_EXPECTS(
       (rows + 2) * (columns + 2) <= std::numeric_limits<std::int32_t>::max(),
       unsupported_error("septum.watershed.3", "watershed: expected at most 2^31 pixels, found " +
@@ -276,18 +286,18 @@ template <class T>
                                                   std::to_string(columns) + "; flood tiles of it"));
   static_cast<void>(largest_label(seeds));
   if constexpr (std::floating_point<T>)
-    for (std::ptrdiff_t p = 0; p < rows * columns; ++p)
-      SEPTUM_EXPECTS(inside.data()[p] == 0 || std::isfinite(relief.data()[p]),
-                     unsupported_error("septum.watershed.2",
-                                       "watershed: expected finite heights, found NaN or infinity "
-                                       "at row " +
-                                           std::to_string(p / columns) + ", column " +
-                                           std::to_string(p % columns)));
+    for (std::ptrdiff_t r = 0; r < rows; ++r)
+      for (std::ptrdiff_t c = 0; c < columns; ++c)
+        SEPTUM_EXPECTS(
+            inside.data()[r * columns + c] == 0 || std::isfinite(relief(r, c)),
+            unsupported_error("septum.watershed.2",
+                              "watershed: expected finite heights, found NaN or infinity at row " +
+                                  std::to_string(r) + ", column " + std::to_string(c)));
 
   std::ptrdiff_t const margin_columns = columns + 2;
   std::vector<std::int32_t> state(static_cast<std::size_t>((rows + 2) * margin_columns),
                                   detail::flood::blocked);
-  std::size_t const levels = detail::enter_levels(relief, inside, state, margin_columns);
+  std::size_t const levels = detail::enter_levels(relief, inside, state, margin_columns, threads);
   std::vector<detail::flood_seed> wet;
   for (std::ptrdiff_t r = 0; r < rows; ++r)
     for (std::ptrdiff_t c = 0; c < columns; ++c) {
@@ -303,20 +313,36 @@ template <class T>
     water.by_heap(wet);
 
   labels result = labels::from_shape(seeds.shape());
-  for (std::ptrdiff_t r = 0; r < rows; ++r)
-    for (std::ptrdiff_t c = 0; c < columns; ++c)
-      result.data()[r * columns + c] =
-          std::max(state[static_cast<std::size_t>((r + 1) * margin_columns + c + 1)], 0);
+  for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t r = begin; r < end; ++r) {
+      std::int32_t const* const from = state.data() + (r + 1) * margin_columns + 1;
+      std::int32_t* const to = result.data() + r * columns;
+      for (std::ptrdiff_t c = 0; c < columns; ++c) to[c] = std::max(from[c], 0);
+    }
+  });
   return result;
+}
+template <Height T>
+[[nodiscard]] labels watershed(view<T const, 2> relief, labels const& seeds, mask const& inside,
+                               connectivity neighbours, exec::threads threads = {}) {
+  return watershed(relief, seeds, inside, watershed_options{.neighbours = neighbours}, threads);
+}
+
+/// The same on a relief that is held.
+template <Height T>
+[[nodiscard]] labels watershed(xt::xtensor<T, 2> const& relief, labels const& seeds,
+                               mask const& inside, watershed_options options = {},
+                               exec::threads threads = {}) {
+  return watershed(as_view(relief), seeds, inside, options, threads);
 }
 
 /// The same with water going everywhere.
-template <class T>
+template <Height T>
 [[nodiscard]] labels watershed(xt::xtensor<T, 2> const& relief, labels const& seeds,
-                               watershed_options options = {}) {
+                               watershed_options options = {}, exec::threads threads = {}) {
   mask everywhere = mask::from_shape(seeds.shape());
   everywhere.fill(1);
-  return watershed(relief, seeds, everywhere, options);
+  return watershed(as_view(relief), seeds, everywhere, options, threads);
 }
 
 }  // namespace septum::inline SEPTUM_ABI
