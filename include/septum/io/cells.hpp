@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,16 +44,16 @@ class cells_writer {
           cell.intensity.size() >= channels_,
           shape_error("septum.cells.2", "cells: expected the intensity of " + to_text(channels_) +
                                             " channels, found " + to_text(cell.intensity.size())));
-      auto const area_um2 =
+      std::string const area_um2 =
           pixel_size_um > 0.0
-              ? std::optional{static_cast<double>(cell.area_px) * pixel_size_um * pixel_size_um}
-              : std::nullopt;
+              ? csv_field(static_cast<double>(cell.area_px) * pixel_size_um * pixel_size_um)
+              : std::string{};
       std::vector<std::string> fields{std::string{name},
                                       to_text(frame),
                                       to_text(cell.label),
                                       classes.empty() ? std::string{} : classes[i],
                                       to_text(cell.area_px),
-                                      csv_field(area_um2),
+                                      area_um2,
                                       csv_field(cell.centroid_row_px),
                                       csv_field(cell.centroid_column_px),
                                       csv_field(cell.major_axis_px),
