@@ -121,6 +121,37 @@ void check_net(std::vector<septum::extent2> const& extents) {
   }
 }
 
+/// A tall frame runs a few rows at a time, a piece of it layer by layer.
+template <class S, class B>
+void check_tall_frame() {
+  using form = septum::fused_t<septum::fully_convolutional_t<S>>;
+  constexpr int field = septum::base_stack_t<S>::receptive_field;
+  constexpr int channels = septum::base_stack_t<S>::input_channels;
+  constexpr int classes = septum::base_stack_t<S>::output.channels;
+  constexpr int columns = 6;
+  constexpr int width = columns + field - 1;
+  auto parameters = random_floats(form::parameter_count, 4);
+  for (float& value : parameters) value *= 0.05F;
+  auto const run = [&](float const* pixels, int rows, bool in_strips) {
+    septum::net<form, B> net{septum::exec::threads{2}};
+    net.prepare(1, rows + field - 1, width);
+    BOOST_TEST((net.buffer_bytes() == net.buffer_bytes(5000, width)) == in_strips);
+    std::vector<float> y(net.output().size());
+    net.forward(net.pack(parameters), {pixels, {1, rows + field - 1, width, channels}},
+                {y.data(), {1, rows, columns, classes}});
+    return y;
+  };
+  constexpr int rows = 270;
+  auto const x = random_floats(
+      static_cast<std::size_t>(rows + field - 1) * static_cast<std::size_t>(width * channels), 5);
+  auto const whole = run(x.data(), rows, true);
+  for (int const first : {0, 101, rows - 5}) {
+    auto const piece = run(x.data() + first * width * channels, 5, false);
+    auto const begin = whole.begin() + first * columns * classes;
+    BOOST_TEST(std::equal(piece.begin(), piece.end(), begin), "rows from " << first);
+  }
+}
+
 struct small_net
     : septum::stack<septum::input<1>, septum::conv<5, 4>, septum::relu, septum::max_pool<2>,
                     septum::conv<9, 3>, septum::relu, septum::max_pool<2>, septum::conv<21, 3>,
@@ -140,7 +171,16 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(small_net_whole, B, host_backends) {
   check_net<small_net, B>({{1, 1}, {1, 7}, {3, 2}, {17, 33}, {40, 39}});
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(tall_frame_of_a_small_net, B, host_backends) {
+  check_tall_frame<small_net, B>();
+}
+
 #if defined(SEPTUM_TEST_ONEDNN)
+BOOST_AUTO_TEST_CASE(tall_frames_of_the_papers_nets) {
+  check_tall_frame<septum::bn_feature_net_31x31<>, septum::onednn>();
+  check_tall_frame<septum::bn_feature_net_61x61<2>, septum::onednn>();
+}
+
 // The layers of the paper's two nets in their fully convolutional form.
 BOOST_AUTO_TEST_CASE(layers_of_the_31x31_net) {
   check_layer<septum::onednn>(1, 32, 4, 1);

@@ -104,23 +104,25 @@ constexpr int field = small_net::receptive_field;
 
 BOOST_AUTO_TEST_CASE(memory_depends_on_the_width_alone) {
   frame_net net;
-  net.prepare(1, field + 39, field + 6);
-  BOOST_TEST(net.buffer_bytes() == net.buffer_bytes(field + 39, field + 6));
+  net.prepare(1, field + 99, field + 6);
+  BOOST_TEST(net.buffer_bytes() == net.buffer_bytes(field + 99, field + 6));
   BOOST_TEST(net.buffer_bytes() == net.buffer_bytes(field + 1000, field + 6));
-  BOOST_TEST(net.buffer_bytes() < net.buffer_bytes(field + 39, field + 12));
+  BOOST_TEST(net.buffer_bytes() < net.buffer_bytes(field + 99, field + 12));
+  BOOST_TEST(net.buffer_bytes() > net.buffer_bytes(field, field + 6));
 }
 
 BOOST_AUTO_TEST_CASE(poll_hears_of_rows_and_may_stop) {
   frame_net net;
-  net.prepare(1, field + 9, field + 4);
+  net.prepare(1, field + 79, field + 4);
   auto const set = net.pack(std::vector<float>(small_net::parameter_count, 0.1F));
-  std::vector<float> const x(static_cast<std::size_t>((field + 9) * (field + 4)), 1.0F);
+  std::vector<float> const x(static_cast<std::size_t>((field + 79) * (field + 4)), 1.0F);
   std::vector<float> y(net.output().size());
-  septum::view<float const, 4> const in{x.data(), {1, field + 9, field + 4, 1}};
-  septum::view<float, 4> const out{y.data(), {1, 10, 5, 2}};
+  septum::view<float const, 4> const in{x.data(), {1, field + 79, field + 4, 1}};
+  septum::view<float, 4> const out{y.data(), {1, 80, 5, 2}};
   std::vector<int> heard;
   net.forward(set, in, out, [&](int rows) { heard.push_back(rows); });
-  BOOST_TEST(heard.back() == 10);
+  BOOST_REQUIRE(heard.size() > 10U);
+  BOOST_TEST(heard.back() == 80);
   BOOST_TEST(std::is_sorted(heard.begin(), heard.end()));
   struct stop {};
   BOOST_CHECK_THROW(net.forward(set, in, out, [](int) { throw stop{}; }), stop);

@@ -1,6 +1,7 @@
 #pragma once
 #include <septum/core/error.hpp>
 #include <septum/exec/buffer.hpp>
+#include <septum/exec/for_each.hpp>
 #include <septum/net/detail/row_stream.hpp>
 #include <septum/net/layer_executor.hpp>
 #include <septum/nn/transform.hpp>
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,10 +28,10 @@ struct layer_report {
 };
 
 /// What a net does at run time, whatever its type: plans for one input extent and the buffers for
-/// its maps. One frame without strides runs a few rows at a time through all layers; patches and
-/// batches run layer by layer, their maps alternating between two buffers. The bytes of the result
-/// are the same. Parameters are not part of it: any number of sets, brought into the kernels' order
-/// by `pack`, run through the same plans. Made by net<>, which see.
+/// its maps. A large frame runs a few rows at a time through all layers; patches, batches and
+/// small frames run layer by layer, their maps alternating between two buffers. The bytes of the
+/// result are the same. Parameters are not part of it: any number of sets, brought into the
+/// kernels' order by `pack`, run through the same plans. Made by net<>, which see.
 template <class T>
 class network {
  public:
@@ -56,7 +58,8 @@ class network {
     batch_ = batch;
     height_ = height;
     width_ = width;
-    streams_ = streams(batch, rows_);
+    auto const maps = plan_storage(batch, rows_);
+    streams_ = maps.streams;
     int const strip = strip_rows(rows_);
     if (streams_) stream_ = detail::row_stream{rows_, strip};
     for (std::size_t k = 0; k < layers_.size(); ++k) {
@@ -68,9 +71,8 @@ class network {
       layers_[k].executor->prepare(
           detail::make_problem(part, layers_[k].relu, layers_[k].dropout_rate, batch));
     }
-    auto const values = buffer_values(batch, rows_);
-    buffers_.resize(values.size());
-    for (std::size_t k = 0; k < values.size(); ++k) buffers_[k].reserve(values[k]);
+    buffers_.resize(maps.values.size());
+    for (std::size_t k = 0; k < maps.values.size(); ++k) buffers_[k].reserve(maps.values[k]);
     ready_ = true;
   }
 
@@ -106,6 +108,7 @@ class network {
       forward_rows(parameters, x, y, poll);
     else
       forward_layers(parameters, x, y);
+    if (poll && !streams_) poll(rows_.back().out.height);
   }
 
   /// Per layer: what it is, who runs it, and for how long so far.
@@ -130,37 +133,37 @@ class network {
     for (auto const& one : buffers_) bytes += one.bytes();
     return bytes;
   }
-  /// Bytes that maps would take for one input of height x width pixels; for a net without strides
-  /// this depends on the width only.
+  /// Bytes that maps would take for one input of height x width pixels; in strips, which large
+  /// frames run in, this depends on the width only.
   [[nodiscard]] std::size_t buffer_bytes(int height, int width) const {
-    std::size_t values = 0;
-    for (std::size_t const count : buffer_values(1, assembly_.rows(height, width))) values += count;
-    return values * sizeof(T);
+    return plan_storage(1, assembly_.rows(height, width)).total() * sizeof(T);
   }
 
  private:
-  static bool streams(int batch, std::span<layer_row const> rows) {
-    return batch == 1 && detail::row_stream::possible(rows);
-  }
   // Few rows stay in the caches; every thread wants some of them.
   [[nodiscard]] int strip_rows(std::span<layer_row const> rows) const {
     return std::min(std::clamp(2 * assembly_.threads.count, 4, 32), rows.back().out.height);
   }
-  // Values of each buffer: one behind every layer but the last, or the two that take turns.
-  [[nodiscard]] std::vector<std::size_t> buffer_values(int batch,
-                                                       std::span<layer_row const> rows) const {
-    if (streams(batch, rows)) {
-      std::vector<std::size_t> values(rows.size());
-      for (std::size_t k = 0; k < rows.size(); ++k)
-        values[k] =
-            static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strip_rows(rows))) *
-            row_values(rows[k].out);
-      return values;
+  // How maps are held: the two buffers that take turns, or one of some rows behind every layer.
+  struct storage {
+    bool streams = false;
+    std::vector<std::size_t> values;
+    [[nodiscard]] std::size_t total() const {
+      return std::accumulate(values.begin(), values.end(), std::size_t{0});
     }
-    std::vector<std::size_t> values(2);
+  };
+  [[nodiscard]] storage plan_storage(int batch, std::span<layer_row const> rows) const {
+    storage whole{false, std::vector<std::size_t>(2)};
     for (std::size_t k = 0; k + 1 < rows.size(); ++k)
-      values[k % 2] = std::max(values[k % 2], rows[k].out.size() * static_cast<std::size_t>(batch));
-    return values;
+      whole.values[k % 2] =
+          std::max(whole.values[k % 2], rows[k].out.size() * static_cast<std::size_t>(batch));
+    if (batch > 1 || !detail::row_stream::possible(rows)) return whole;
+    storage strips{true, {}};
+    for (std::size_t k = 0; k < rows.size(); ++k)
+      strips.values.push_back(
+          static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strip_rows(rows))) *
+          row_values(rows[k].out));
+    return strips.total() < whole.total() ? strips : whole;
   }
   static std::size_t row_values(shape map) {
     return static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
@@ -202,10 +205,14 @@ class network {
           if (last && poll) poll(call.output_row + strip);
         },
         [&](detail::row_stream::move const& move) {
-          std::size_t const values = row_values(rows_[move.layer].out);
-          T* const rows = buffers_[move.layer].data();
-          std::copy_n(rows + static_cast<std::size_t>(move.from) * values,
-                      static_cast<std::size_t>(move.count) * values, rows);
+          auto const values = static_cast<std::ptrdiff_t>(row_values(rows_[move.layer].out));
+          T* const to = buffers_[move.layer].data();
+          T* const from = to + move.from * values;
+          bool const apart = move.from >= move.count;
+          for_each_range(apart ? assembly_.threads : exec::threads{}, move.count * values,
+                         [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+                           std::copy(from + begin, from + end, to + begin);
+                         });
         });
   }
 

@@ -41,12 +41,15 @@ class row_stream {
     return std::all_of(rows.begin(), rows.end(),
                        [](layer_row const& row) { return row.geometry.stride == 1; });
   }
-  /// Rows of the buffer behind a layer. Both layers advance by whole strips, so what is kept for
-  /// the next one is rounded up to strips. The last layer writes to the result, it has no buffer.
+  /// Rows of the buffer behind a layer: what the next layer needs for a strip, rounded up to strips
+  /// because both advance by whole strips, and room to go on for a while before the rows that are
+  /// still needed have to move back to the start; never more than there are. The last layer writes
+  /// to the result, it has no buffer.
   static int capacity(std::span<layer_row const> rows, std::size_t layer, int strip) {
     if (layer + 1 == rows.size()) return 0;
-    int const wanted = strip + rows[layer + 1].geometry.extent() - 1;
-    return (wanted + strip - 1) / strip * strip;
+    int const halo = rows[layer + 1].geometry.extent() - 1;
+    int const room = halo > 0 ? std::max(16, 2 * halo) : 0;
+    return std::min((strip + halo + strip - 1) / strip * strip + room, rows[layer].out.height);
   }
 
   /// Calls run(call) and shift(move) in an order that computes the whole map.
