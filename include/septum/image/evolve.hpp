@@ -338,6 +338,23 @@ struct unconstrained {
   };
 };
 
+/// The first contour stays inside whatever the data say, so that no seed is lost.
+struct keep_start {
+  class state {
+   public:
+    state() = default;
+    state(keep_start, detail::bit_image const& contour) : start_{contour} {}
+    void prepare(detail::bit_image const&, exec::threads) {}
+    void apply(detail::bit_image& contour, exec::threads) const {
+      for (std::ptrdiff_t r = 0; r < contour.rows(); ++r)
+        for (std::ptrdiff_t k = 0; k < contour.words(); ++k) contour.row(r)[k] |= start_.row(r)[k];
+    }
+
+   private:
+    detail::bit_image start_;
+  };
+};
+
 /// The published constraint: after each iteration, pixels at the border between the regions nearest
 /// to two components of the contour before it are cleared on both sides, so that components never
 /// touch and a gap of two pixels remains between them. (Components 4-connected, Euclidean distance;

@@ -117,8 +117,12 @@ class segmenter {
   [[nodiscard]] labels refine(probabilities const& maps, image const& raw) const {
     labels cells = labels::from_shape({maps.shape()[0], maps.shape()[1]});
     cells.fill(0);
-    septum::refine(refiner_, cells, maps, raw, threads_);
-    return cells;
+    return refine(maps, raw, std::move(cells));
+  }
+  /// The same for refiners that grow given cells (nuclei) instead of finding their own.
+  [[nodiscard]] labels refine(probabilities const& maps, image const& raw, labels seeds) const {
+    septum::refine(refiner_, seeds, maps, raw, threads_);
+    return seeds;
   }
 
   [[nodiscard]] N const& normalizer() const { return normalizer_; }

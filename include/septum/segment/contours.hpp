@@ -1,0 +1,146 @@
+#pragma once
+#include <septum/core/config.hpp>
+#include <septum/core/error.hpp>
+#include <septum/exec/for_each.hpp>
+#include <septum/image/components.hpp>
+#include <septum/image/evolve.hpp>
+#include <septum/image/morphology.hpp>
+#include <septum/image/types.hpp>
+#include <septum/image/watershed.hpp>
+#include <septum/segment/detail/class_maps.hpp>
+#include <septum/segment/detail/region_filling.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace septum::inline SEPTUM_ABI {
+
+namespace detail {
+
+/// \throws shape_error `septum.segment.4` when seeds and probabilities differ in extent.
+inline void require_seed_extent(labels const& seeds, probabilities const& maps) {
+  SEPTUM_EXPECTS(
+      seeds.shape()[0] == maps.shape()[0] && seeds.shape()[1] == maps.shape()[1],
+      shape_error("septum.segment.4", "seeds of " + std::to_string(seeds.shape()[0]) + " x " +
+                                          std::to_string(seeds.shape()[1]) +
+                                          " pixels: expected the extent of the probabilities, " +
+                                          std::to_string(maps.shape()[0]) + " x " +
+                                          std::to_string(maps.shape()[1])));
+}
+
+/// Non-zero labels as a mask.
+[[nodiscard]] inline mask mask_of(labels const& cells) {
+  mask pixels = mask::from_shape(cells.shape());
+  std::transform(cells.begin(), cells.end(), pixels.begin(),
+                 [](std::int32_t label) { return static_cast<std::uint8_t>(label != 0); });
+  return pixels;
+}
+
+}  // namespace detail
+
+/// A Refiner that grows the given labels (nuclei) into cells exactly as the paper's program did:
+/// one binary Chan-Vese contour over the summed probabilities of the interior `Classes`, started
+/// from all nuclei, its components kept apart by a gap of two pixels; then what holds no nucleus
+/// goes, holes are filled, and the 8-connected components that remain are the cells. A cell may
+/// hold several nuclei, and its label is not theirs.
+template <int... Classes>
+struct published_contours {
+  static constexpr int needs_class = std::max({Classes...});
+
+  int iterations = 120;
+  /// smoothing steps of each iteration
+  int smoothing = 1;
+
+  /// \throws shape_error `septum.segment.2` without one of the classes, `septum.segment.4` on seeds
+  ///         of another extent.
+  void operator()(labels& cells, probabilities const& maps, image const&,
+                  exec::threads threads = {}) const {
+    detail::require_seed_extent(cells, maps);
+    auto const interior = detail::class_map<Classes...>(maps, threads);
+    mask const nuclei = detail::mask_of(cells);
+    morphological_contour<chan_vese, curvature_smoothing, separate_components> const contour{
+        .smoothing = {.steps = smoothing}, .iterations = iterations};
+    xt::xtensor<std::uint16_t, 2> const flat = xt::zeros<std::uint16_t>(cells.shape());
+    labels regions =
+        watershed(flat, connected_components(nuclei, connectivity::eight, threads),
+                  contour(as_view(interior), nuclei, threads), {.ties = tie_order::scikit_image});
+    detail::fill_regions_in_order(regions);
+    connected_components(
+        [&](std::ptrdiff_t r, std::ptrdiff_t c) {
+          return regions.data()[r * static_cast<std::ptrdiff_t>(regions.shape()[1]) + c] != 0;
+        },
+        as_view(cells), connectivity::eight, threads);
+  }
+};
+
+/// A Refiner that grows the given labels (nuclei) into cells, each with the label of its nucleus:
+/// one Chan-Vese contour over the summed probabilities of the interior `Classes` evolves from all
+/// nuclei at once, and its inside is dealt to the nuclei by a watershed of the same probabilities.
+/// So cells that touch are divided where the net sees an edge, without a gap; they never merge, and
+/// no pixel of a nucleus goes to another cell. A nucleus from which the contour withdraws gives no
+/// cell, unless nuclei are kept.
+template <int... Classes>
+struct labels_contours {
+  static constexpr int needs_class = std::max({Classes...});
+
+  int iterations = 120;
+  /// smoothing steps of each iteration
+  int smoothing = 1;
+  /// weights of the contour's data term; a larger weight outside grows the cells
+  chan_vese data{.lambda_outside = 1.5};
+  /// true holds every pixel of every nucleus inside its cell
+  bool keep_nuclei = false;
+
+  /// \throws shape_error `septum.segment.2` without one of the classes, `septum.segment.4` on seeds
+  ///         of another extent; unsupported_error `septum.labels.1` on a negative seed.
+  void operator()(labels& cells, probabilities const& maps, image const&,
+                  exec::threads threads = {}) const {
+    detail::require_seed_extent(cells, maps);
+    auto interior = detail::class_map<Classes...>(maps, threads);
+    mask const inside = keep_nuclei ? evolved<keep_start>(interior, cells, threads)
+                                    : evolved<unconstrained>(interior, cells, threads);
+    for (float& height : interior) height = -height;
+    cells = watershed(interior, cells, inside);
+    fill_holes(cells, threads);
+  }
+
+ private:
+  template <Constraint Constrain>
+  [[nodiscard]] mask evolved(xt::xtensor<float, 2> const& interior, labels const& seeds,
+                             exec::threads threads) const {
+    return morphological_contour<chan_vese, curvature_smoothing, Constrain>{
+        .data = data, .smoothing = {.steps = smoothing}, .iterations = iterations}(
+        as_view(interior), detail::mask_of(seeds), threads);
+  }
+};
+
+/// Which of the two ways to grow nuclei into cells.
+enum class contour_mode {
+  published,       ///< the paper's masks, pixel for pixel
+  separate_labels  ///< no gaps, no merging, one cell for each nucleus
+};
+
+/// The two behind one type, so that the mode can be chosen at run time.
+template <int... Classes>
+struct cell_contours {
+  static constexpr int needs_class = std::max({Classes...});
+
+  contour_mode mode = contour_mode::separate_labels;
+  int iterations = 120;
+  int smoothing = 1;
+
+  void operator()(labels& cells, probabilities const& maps, image const& pixels,
+                  exec::threads threads = {}) const {
+    if (mode == contour_mode::published)
+      published_contours<Classes...>{.iterations = iterations, .smoothing = smoothing}(
+          cells, maps, pixels, threads);
+    else
+      labels_contours<Classes...>{.iterations = iterations, .smoothing = smoothing}(
+          cells, maps, pixels, threads);
+  }
+};
+
+}  // namespace septum::inline SEPTUM_ABI
