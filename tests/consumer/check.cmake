@@ -14,4 +14,5 @@ else()
 endif()
 run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/${WAY}" -B "${WORK_DIR}/build" ${options})
 run("${CMAKE_COMMAND}" --build "${WORK_DIR}/build")
-run("${WORK_DIR}/build/user")
+execute_process(COMMAND "${WORK_DIR}/build/user" WORKING_DIRECTORY "${WORK_DIR}"
+                COMMAND_ERROR_IS_FATAL ANY)
