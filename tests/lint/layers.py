@@ -19,9 +19,9 @@ MAY_INCLUDE = {
     "image": HOST,
     "sample": HOST | {"image"},
     "track": HOST | {"image"},
-    "measure": HOST | {"image"},
+    "measure": HOST | {"image", "track"},
     "segment": NET,
-    "io": NET,
+    "io": NET | {"track"},
     "simulate": HOST | {"image"},
     "report": HOST | {"image", "measure"},
 }
