@@ -281,40 +281,37 @@ void for_each_npy_number(std::span<std::byte const> data, npy_header const& head
   return detail::npy_parser{bytes, std::move(name)}.parse();
 }
 
-/// Reads a NumPy array whose element type is T and whose number of axes is Rank, in row-major (C)
-/// or column-major (Fortran) order and either byte order. Booleans are read as std::uint8_t. throws
-/// io_error for a damaged file, or another type or number of axes
+namespace detail {
+
+/// The array in the bytes of a .npy file.
 template <NpyValue T, std::size_t Rank>
-[[nodiscard]] xt::xtensor<T, Rank> read_npy(std::filesystem::path const& path) {
-  file_content const content = read_file(path);
-  std::string const name = detail::shown(path);
-  npy_header const header = read_npy_header(content.bytes(), name);
+[[nodiscard]] xt::xtensor<T, Rank> npy_array(std::span<std::byte const> bytes,
+                                             std::string const& name) {
+  npy_header const header = read_npy_header(bytes, name);
   bool const same_kind =
-      header.kind == detail::npy_kind<T>() || (header.kind == 'b' && std::same_as<T, std::uint8_t>);
+      header.kind == npy_kind<T>() || (header.kind == 'b' && std::same_as<T, std::uint8_t>);
   if (!same_kind || header.width != sizeof(T))
-    throw io_error{"septum.npy.3", name + ": expected type '<" + detail::npy_kind<T>() +
+    throw io_error{"septum.npy.3", name + ": expected type '<" + npy_kind<T>() +
                                        to_text(sizeof(T)) + "', found '" + header.type_name() +
                                        "'"};
   if (header.shape.size() != Rank)
     throw io_error{"septum.npy.3", name + ": expected " + to_text(Rank) + " axes, found shape " +
-                                       detail::shape_text(header.shape)};
+                                       shape_text(header.shape)};
   std::array<std::size_t, Rank> shape{};
   std::copy(header.shape.begin(), header.shape.end(), shape.begin());
   xt::xtensor<T, Rank> result = xt::xtensor<T, Rank>::from_shape(shape);
-  detail::for_each_npy_value<T>(content.bytes().subspan(header.data_offset), header,
-                                [&](std::size_t i, T value) { result.data()[i] = value; });
+  for_each_npy_value<T>(bytes.subspan(header.data_offset), header,
+                        [&](std::size_t i, T value) { result.data()[i] = value; });
   return result;
 }
 
-/// Writes a NumPy array (format 1.0, little-endian, row-major order).
-/// throws     io_error when the file cannot be written
-template <NpyValue T, std::size_t Rank>
-void write_npy(std::filesystem::path const& path, xt::xtensor<T, Rank> const& array) {
+/// What stands before the numbers in a .npy file (format 1.0).
+template <NpyValue T>
+[[nodiscard]] std::string npy_lead(std::span<std::size_t const> shape) {
   std::string header = "{'descr': '";
   header += sizeof(T) == 1 ? '|' : '<';
-  header += detail::npy_kind<T>();
-  header += to_text(sizeof(T)) + "', 'fortran_order': False, 'shape': " +
-            detail::shape_text(std::span{array.shape().data(), Rank}) + ", }";
+  header += npy_kind<T>();
+  header += to_text(sizeof(T)) + "', 'fortran_order': False, 'shape': " + shape_text(shape) + ", }";
   // Magic, version, length and header together fill a multiple of 64 bytes, the last a newline.
   constexpr std::size_t start = 10;
   constexpr std::size_t alignment = 64;
@@ -325,10 +322,28 @@ void write_npy(std::filesystem::path const& path, xt::xtensor<T, Rank> const& ar
   lead += '\0';
   lead += static_cast<char>(header.size() & 0xFFU);
   lead += static_cast<char>(header.size() >> 8U);
+  return lead + header;
+}
+
+}  // namespace detail
+
+/// Reads a NumPy array whose element type is T and whose number of axes is Rank, in row-major (C)
+/// or column-major (Fortran) order and either byte order. Booleans are read as std::uint8_t.
+/// throws     io_error for a damaged file, or another type or number of axes
+template <NpyValue T, std::size_t Rank>
+[[nodiscard]] xt::xtensor<T, Rank> read_npy(std::filesystem::path const& path) {
+  return detail::npy_array<T, Rank>(read_file(path).bytes(), detail::shown(path));
+}
+
+/// Writes a NumPy array (format 1.0, little-endian, row-major order).
+/// throws     io_error when the file cannot be written
+template <NpyValue T, std::size_t Rank>
+void write_npy(std::filesystem::path const& path, xt::xtensor<T, Rank> const& array) {
+  std::string const lead = detail::npy_lead<T>(std::span{array.shape().data(), Rank});
   atomic_file file{path};
   auto const bytes = std::as_bytes(std::span{array.data(), array.size()});
-  file.expect_room(lead.size() + header.size() + bytes.size());
-  file.write(lead + header);
+  file.expect_room(lead.size() + bytes.size());
+  file.write(lead);
   file.write(bytes);
   file.commit();
 }
