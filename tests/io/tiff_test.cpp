@@ -321,6 +321,45 @@ BOOST_AUTO_TEST_CASE(pixel_sizes) {
   BOOST_TEST(io::tiff_reader{folder / "x.tif"}.pixel_size_um() == 0.5);
 }
 
+BOOST_AUTO_TEST_CASE(ome_and_imagej_say_axes_pixel_size_and_interval) {
+  test::temporary_folder const folder;
+  auto const film = pattern<float, 4>({3, 6, 7, 2});
+  for (bool const ome : {false, true}) {
+    io::write_tiff(folder / "m.tif", film,
+                   {.pixel_size_um = 0.3,
+                    .interval_s = 300.5,
+                    .ome = ome,
+                    .channel_names = {"phase", "<a> & \"b\""}});
+    io::tiff_reader const file{folder / "m.tif"};
+    BOOST_REQUIRE(file.axes().has_value());
+    BOOST_TEST(file.axes()->frames == 3U);
+    BOOST_TEST(file.axes()->channels == 2U);
+    BOOST_TEST(file.pixel_size_um() == 0.3, boost::test_tools::tolerance(1e-7));
+    BOOST_TEST(file.interval_s() == 300.5);
+    BOOST_TEST((io::read_tiff_movie(file) == film));
+    BOOST_TEST(test::contains(file.page(0).description,
+                              ome ? "&lt;a&gt; &amp; &quot;b&quot;" : "ImageJ="));
+  }
+  io::write_tiff(folder / "one.tif", pattern<std::uint16_t, 2>({4, 4}),
+                 {.pixel_size_um = 0.5, .ome = true});
+  BOOST_TEST(io::tiff_reader{folder / "one.tif"}.pixel_size_um() == 0.5);
+  BOOST_TEST(io::tiff_reader{folder / "one.tif"}.interval_s() == 0.0);
+  auto const interval = [](std::string const& text) { return io::detail::interval_of(text); };
+  BOOST_TEST(interval("ImageJ=1.53t\nfinterval=2.5\ntunit=min\n") == 150.0);
+  BOOST_TEST(interval("ImageJ=1.53t\nfinterval=-1\n") == 0.0);
+  BOOST_TEST(interval("<OME><Pixels TimeIncrement=\"500\" TimeIncrementUnit=\"ms\">") == 0.5);
+  BOOST_TEST(interval("<OME><Pixels TimeIncrement=\"5\" TimeIncrementUnit=\"fortnight\">") == 0.0);
+}
+
+BOOST_AUTO_TEST_CASE(frames_in_other_files_are_missed) {
+  std::string const text =
+      "<OME><Image><Pixels DimensionOrder=\"XYCZT\" SizeC=\"2\" SizeZ=\"1\" SizeT=\"3\">"
+      "<TiffData FirstT=\"0\"/></Pixels></Image></OME>";
+  BOOST_TEST(
+      test::contains(message_of(small_page("abcdef", 8, {{270, 2, {text.begin(), text.end()}}})),
+                     "OME declares 3 frames of 2 channels and 1 slices, found 1 pages"));
+}
+
 BOOST_AUTO_TEST_CASE(axes_of_imagej_and_ome_stacks) {
   auto const movie_of = [](std::string const& description, int pages) {
     test::tiff_bytes file;

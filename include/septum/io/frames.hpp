@@ -160,6 +160,7 @@ struct recording {
   movie frames;  ///< axes frame, row, column, channel
   std::vector<std::int64_t> indices;
   double pixel_size_um = 0.0;
+  double interval_s = 0.0;  ///< seconds from one frame to the next; 0 when unknown
 };
 
 /// A movie from a folder with one image per frame, or from a multi-page TIFF.
@@ -171,6 +172,7 @@ struct recording {
     tiff_reader const file{path};
     result.frames = read_tiff_movie(file, threads);
     result.pixel_size_um = file.pixel_size_um();
+    result.interval_s = file.interval_s();
     for (std::size_t i = 0; i < result.frames.shape()[0]; ++i)
       result.indices.push_back(static_cast<std::int64_t>(i));
     return result;

@@ -43,7 +43,8 @@ class tiff_reader {
     detail::tiff_walk walk{content_.bytes(), name_, limits};
     lost_ = walk.lost();
     pages_ = walk.take_pages();
-    axes_ = detail::axes_of(pages_.front().description, pages_.size(), name_);
+    axes_ =
+        detail::axes_of(pages_.front().description, pages_.size(), pages_.front().samples, name_);
   }
 
   [[nodiscard]] std::size_t size() const { return pages_.size(); }
@@ -52,6 +53,10 @@ class tiff_reader {
   [[nodiscard]] std::optional<tiff_axes> const& axes() const { return axes_; }
   /// Side of a pixel in micrometres; 0 when the file does not say.
   [[nodiscard]] double pixel_size_um() const { return detail::pixel_size_of(pages_.front()); }
+  /// Seconds from one frame to the next; 0 when the file does not say.
+  [[nodiscard]] double interval_s() const {
+    return detail::interval_of(pages_.front().description);
+  }
   /// With `allow_truncated`: why pages are missing; else empty.
   [[nodiscard]] std::string const& lost() const { return lost_; }
 
@@ -238,6 +243,10 @@ struct tiff_write_options {
   bool compress = true;        ///< Deflate with the predictor that suits the type
   double pixel_size_um = 0.0;  ///< side of a pixel in micrometres; 0 when unknown
   int label_bits = 0;          ///< 16 or 32 for labels; 0 chooses the narrower one that fits
+  double interval_s = 0.0;     ///< seconds from one frame to the next; 0 when unknown
+  /// describes axes, pixel size and interval by OME-XML instead of ImageJ's words
+  bool ome = false;
+  std::vector<std::string> channel_names = {};  ///< for OME; empty when they have none
 };
 
 template <class T>
@@ -288,7 +297,7 @@ class tiff_writer {
     if (options.pixel_size_um > 0.0) {
       // With ImageJ's description, which names the unit, pixels per micrometre; else per
       // centimetre.
-      imagej_ = imagej_ || !description.empty();
+      imagej_ = imagej_ || is_imagej(description);
       double const per_unit = (imagej_ ? 1.0 : 10000.0) / options.pixel_size_um;
       set(TIFFTAG_RESOLUTIONUNIT, imagej_ ? RESUNIT_NONE : RESUNIT_CENTIMETER);
       set(TIFFTAG_XRESOLUTION, per_unit);
@@ -363,16 +372,13 @@ class tiff_writer {
   tiff_handle handle_;
 };
 
-/// ImageJ's description of a stack, so that it opens with its channels and frames.
-[[nodiscard]] inline std::string imagej_description(std::size_t frames, std::size_t channels,
-                                                    double pixel_size_um) {
-  if (frames * channels == 1) return {};
-  std::string text = "ImageJ=1.53t\nimages=" + to_text(frames * channels) + "\n";
-  if (channels > 1) text += "channels=" + to_text(channels) + "\n";
-  if (frames > 1) text += "frames=" + to_text(frames) + "\n";
-  text += "hyperstack=true\nmode=grayscale\n";
-  if (pixel_size_um > 0.0) text += "unit=micron\n";
-  return text + "loop=false\n";
+/// OME's name of a type.
+template <TiffValue T>
+[[nodiscard]] constexpr std::string_view ome_type() {
+  return std::floating_point<T> ? "float"
+         : sizeof(T) == 1       ? "uint8"
+         : sizeof(T) == 2       ? "uint16"
+                                : "uint32";
 }
 
 template <TiffValue T>
@@ -389,7 +395,15 @@ void write_tiff_pages(std::filesystem::path const& path, T const* data,
   std::size_t const pages = frames * channels;
   std::uint64_t const bytes = std::uint64_t{pages} * (pixels * sizeof(T) + 1024);
   tiff_writer writer{path, bytes};
-  std::string const description = imagej_description(frames, channels, options.pixel_size_um);
+  tiff_text const text{.frames = frames,
+                       .height = height,
+                       .width = width,
+                       .channels = channels,
+                       .pixel_size_um = options.pixel_size_um,
+                       .interval_s = options.interval_s,
+                       .type = ome_type<T>(),
+                       .channel_names = options.channel_names};
+  std::string const description = options.ome ? ome_description(text) : imagej_description(text);
   std::vector<T> plane(channels > 1 ? pixels : 0);
   for (std::size_t frame = 0; frame < frames; ++frame)
     for (std::size_t channel = 0; channel < channels; ++channel) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace septum::inline SEPTUM_ABI::io {
 
@@ -68,11 +69,23 @@ namespace detail {
   return 0.0;
 }
 
+/// Seconds per unit of time, or 0.
+[[nodiscard]] inline double seconds_per(std::string_view unit) {
+  if (unit.empty() || unit == "s" || unit == "sec" || unit == "second" || unit == "seconds")
+    return 1.0;
+  if (unit == "ms" || unit == "msec") return 1e-3;
+  if (unit == "min" || unit == "minute" || unit == "minutes") return 60.0;
+  if (unit == "h" || unit == "hr" || unit == "hour" || unit == "hours") return 3600.0;
+  if (unit == "d" || unit == "day" || unit == "days") return 86400.0;
+  return 0.0;
+}
+
 /// The axes of the pages, or nothing where the file does not say or says what its pages are not.
-/// throws     io_error for an ImageJ stack that keeps its frames outside the pages
+/// `samples` are the channels within a page.
+/// throws     io_error for a stack that keeps its frames outside the pages
 ///            unsupported_error for a time series of z-stacks
 [[nodiscard]] inline std::optional<tiff_axes> axes_of(std::string_view description,
-                                                      std::uint64_t pages,
+                                                      std::uint64_t pages, std::uint64_t samples,
                                                       std::string const& name) {
   auto const read = [&](std::string_view imagej_key, std::string_view ome_key) -> std::uint64_t {
     std::string_view const text = is_imagej(description) ? imagej_value(description, imagej_key)
@@ -81,7 +94,7 @@ namespace detail {
     return value && *value > 0 ? *value : 1;
   };
   if (!is_imagej(description) && !is_ome(description)) return std::nullopt;
-  std::uint64_t const channels = read("channels", "SizeC");
+  std::uint64_t channels = read("channels", "SizeC");
   std::uint64_t const frames = read("frames", "SizeT");
   std::uint64_t const slices = read("slices", "SizeZ");
   if (is_imagej(description)) {
@@ -92,6 +105,18 @@ namespace detail {
           name + ": ImageJ declares " + to_text(images) + " images, found " + to_text(pages) +
               " pages: a stack above 4 GB, or a damaged file; save it as OME-TIFF or as an "
               "image sequence"};
+  }
+  if (is_ome(description)) {
+    if (samples > 1 && channels % samples == 0) channels /= samples;
+    // Each factor is below 2^32, so two of them have a product.
+    bool const more = channels > pages || frames > pages || slices > pages ||
+                      channels * frames > pages || channels * frames * slices > pages;
+    if (more && description.find("<TiffData") != std::string_view::npos)
+      throw io_error{"septum.tiff.10",
+                     name + ": OME declares " + to_text(frames) + " frames of " +
+                         to_text(channels) + " channels and " + to_text(slices) +
+                         " slices, found " + to_text(pages) +
+                         " pages: the others lie in other files; save all in one file"};
   }
   if (channels > pages || frames > pages || slices > pages) return std::nullopt;
   if (slices > 1 && frames > 1)
@@ -140,6 +165,95 @@ namespace detail {
   constexpr double largest_plausible_um = 20.0;
   double const size = agreed(unit_um / page.x_resolution, unit_um / page.y_resolution);
   return size < largest_plausible_um ? size : 0.0;
+}
+
+/// Seconds between frames from OME or ImageJ; 0 when unknown.
+[[nodiscard]] inline double interval_of(std::string_view text) {
+  auto const usable = [](double value) {
+    return std::isfinite(value) && value > 0.0 ? value : 0.0;
+  };
+  if (is_ome(text))
+    return usable(parse_number<double>(ome_value(text, "TimeIncrement")).value_or(0.0) *
+                  seconds_per(ome_value(text, "TimeIncrementUnit")));
+  if (is_imagej(text))
+    return usable(parse_number<double>(imagej_value(text, "finterval")).value_or(0.0) *
+                  seconds_per(imagej_value(text, "tunit")));
+  return 0.0;
+}
+
+/// What a file is to say about its pages: the channels of a frame follow each other.
+struct tiff_text {
+  std::size_t frames = 1;
+  std::size_t height = 0;
+  std::size_t width = 0;
+  std::size_t channels = 1;
+  double pixel_size_um = 0.0;
+  double interval_s = 0.0;
+  std::string_view type;  ///< in OME's words
+  std::vector<std::string> channel_names;
+};
+
+/// ImageJ's description of a stack, so that it opens with its channels and frames.
+[[nodiscard]] inline std::string imagej_description(tiff_text const& stack) {
+  if (stack.frames * stack.channels == 1) return {};
+  std::string text = "ImageJ=1.53t\nimages=" + to_text(stack.frames * stack.channels) + "\n";
+  if (stack.channels > 1) text += "channels=" + to_text(stack.channels) + "\n";
+  if (stack.frames > 1) text += "frames=" + to_text(stack.frames) + "\n";
+  text += "hyperstack=true\nmode=grayscale\n";
+  if (stack.pixel_size_um > 0.0) text += "unit=micron\n";
+  if (stack.interval_s > 0.0) text += "finterval=" + to_text(stack.interval_s) + "\n";
+  return text + "loop=false\n";
+}
+
+[[nodiscard]] inline std::string xml_escaped(std::string_view text) {
+  std::string result;
+  for (char const c : printable(text)) {
+    if (c == '&')
+      result += "&amp;";
+    else if (c == '<')
+      result += "&lt;";
+    else if (c == '>')
+      result += "&gt;";
+    else if (c == '"')
+      result += "&quot;";
+    else
+      result += c;
+  }
+  return result;
+}
+
+/// The same in OME's words (schema 2016-06).
+[[nodiscard]] inline std::string ome_description(tiff_text const& stack) {
+  auto const attribute = [](std::string_view name, std::string const& value) {
+    return " " + std::string{name} + "=\"" + value + "\"";
+  };
+  std::string text =
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME "
+      "xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\" "
+      "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
+      "xsi:schemaLocation=\"http://www.openmicroscopy.org/Schemas/OME/2016-06 "
+      "http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd\" Creator=\"septum\">"
+      "<Image ID=\"Image:0\"><Pixels ID=\"Pixels:0\" DimensionOrder=\"XYCZT\"";
+  text += attribute("Type", std::string{stack.type});
+  text += attribute("SizeX", to_text(stack.width)) + attribute("SizeY", to_text(stack.height)) +
+          attribute("SizeC", to_text(stack.channels)) + attribute("SizeZ", "1") +
+          attribute("SizeT", to_text(stack.frames));
+  if (stack.pixel_size_um > 0.0)
+    text += attribute("PhysicalSizeX", to_text(stack.pixel_size_um)) +
+            attribute("PhysicalSizeXUnit", "\xC2\xB5m") +
+            attribute("PhysicalSizeY", to_text(stack.pixel_size_um)) +
+            attribute("PhysicalSizeYUnit", "\xC2\xB5m");
+  if (stack.interval_s > 0.0)
+    text +=
+        attribute("TimeIncrement", to_text(stack.interval_s)) + attribute("TimeIncrementUnit", "s");
+  text += ">";
+  for (std::size_t k = 0; k < stack.channels; ++k) {
+    text += "<Channel" + attribute("ID", "Channel:0:" + to_text(k));
+    if (k < stack.channel_names.size())
+      text += attribute("Name", xml_escaped(stack.channel_names[k]));
+    text += attribute("SamplesPerPixel", "1") + "/>";
+  }
+  return text + "<TiffData/></Pixels></Image></OME>";
 }
 
 }  // namespace detail
