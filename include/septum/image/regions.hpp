@@ -78,8 +78,8 @@ struct regions_by_label {
   }
 };
 
-[[nodiscard]] inline regions_by_label group_by_label(labels const& cells, exec::threads threads) {
-  run_table const table = find_label_runs(as_view(cells), threads);
+/// Sorts the runs of a label image of `pixels` pixels by label.
+[[nodiscard]] inline regions_by_label group_by_label(run_table const& table, std::size_t pixels) {
   std::int32_t largest = 0;
   for (row_run const& run : table.runs) {
     SEPTUM_EXPECTS(run.value > 0,
@@ -89,9 +89,9 @@ struct regions_by_label {
     largest = std::max(largest, run.value);
   }
   SEPTUM_EXPECTS(
-      static_cast<std::size_t>(largest) <= cells.size(),
+      static_cast<std::size_t>(largest) <= pixels,
       unsupported_error("septum.labels.2", "labels: found label " + std::to_string(largest) +
-                                               " in an image of " + std::to_string(cells.size()) +
+                                               " in an image of " + std::to_string(pixels) +
                                                " pixels; call relabel_sequential first"));
   regions_by_label groups;
   groups.first.assign(static_cast<std::size_t>(largest) + 1, 0);
@@ -180,7 +180,8 @@ struct regions_by_label {
 [[nodiscard]] inline std::vector<region_properties> describe_regions(labels const& cells,
                                                                      view<float const, 3> pixels,
                                                                      exec::threads threads) {
-  regions_by_label const groups = group_by_label(cells, threads);
+  regions_by_label const groups =
+      group_by_label(find_label_runs(as_view(cells), threads), cells.size());
   extent2 const extent{static_cast<int>(cells.shape()[0]), static_cast<int>(cells.shape()[1])};
   std::vector<region_properties> result(static_cast<std::size_t>(groups.count()));
   for_each_range(threads, groups.count(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
