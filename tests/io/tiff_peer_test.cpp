@@ -1,10 +1,10 @@
 #include <septum/io/npy.hpp>
 #include <septum/io/tiff.hpp>
 #include <support/hostile.hpp>
+#include <support/python_peer.hpp>
 #include <support/text_image.hpp>
 
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -16,35 +16,12 @@ namespace io = septum::io;
 namespace sp = septum;
 namespace fs = std::filesystem;
 
-namespace {
-
-/// Runs the golden script with the Python in SEPTUM_PYTHON, or python3; returns its exit status.
-int run_script(std::string const& command, fs::path const& folder) {
-  char const* const python = std::getenv("SEPTUM_PYTHON");
-  fs::path const script =
-      fs::path{__FILE__}.parent_path().parent_path() / "golden" / "make_tiff_matrix.py";
-  std::string const line = std::string{python == nullptr ? "python3" : python} + " '" +
-                           script.string() + "' " + command + " '" + folder.string() + "' > '" +
-                           (folder / "output.txt").string() + "' 2>&1";
-  int const status = std::system(line.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/// False, with a line that says so, where there is no Python with tifffile.
-bool available(int status) {
-  if (status != 77 && status != 127) return true;
-  BOOST_TEST_MESSAGE("skipped: no Python with tifffile (name one in SEPTUM_PYTHON)");
-  return false;
-}
-
-}  // namespace
-
 BOOST_AUTO_TEST_SUITE(tiff_peer)
 
 BOOST_AUTO_TEST_CASE(files_of_tifffile_are_read) {
   test::temporary_folder const folder;
-  int const status = run_script("write", folder.path());
-  if (!available(status)) return;
+  int const status = test::run_python("make_tiff_matrix.py", "write", folder.path());
+  if (!test::python_available(status, "tifffile")) return;
   BOOST_TEST_REQUIRE(status == 0, test::slurp(folder / "output.txt"));
   std::ifstream list{folder / "list.txt"};
   int files = 0;
@@ -84,8 +61,8 @@ BOOST_AUTO_TEST_CASE(files_of_septum_are_read_by_tifffile) {
   put("movie", film, sp::movie{xt::transpose(film, {0, 3, 1, 2})});
   xt::xtensor<std::uint8_t, 2> const gray = xt::cast<std::uint8_t>(cells);
   put("gray", gray, gray);
-  int const status = run_script("check", folder.path());
-  if (!available(status)) return;
+  int const status = test::run_python("make_tiff_matrix.py", "check", folder.path());
+  if (!test::python_available(status, "tifffile")) return;
   BOOST_TEST(status == 0, test::slurp(folder / "output.txt"));
 }
 
