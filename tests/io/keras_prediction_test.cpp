@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <septum/backend/eigen.hpp>
 #include <septum/backend/reference.hpp>
 #include <septum/image/types.hpp>
 #include <septum/io/file.hpp>
@@ -124,8 +125,8 @@ void compare(prediction_case const& each, septum::model const& trained, std::siz
       difference(probabilities, io::read_npy<float, 3>(each.folder / "expected_probability.npy"));
   BOOST_TEST(probability_difference <= tolerance);
   BOOST_TEST_MESSAGE(each.folder.filename().string()
-                     << " " << B::name << " logits " << logit_difference << " probabilities "
-                     << probability_difference);
+                     << " " << B::name << " logits " << logit_difference << " of largest "
+                     << largest_logit << " probabilities " << probability_difference);
 }
 
 /// @param most  output pixels a side; 0 for all
@@ -161,6 +162,8 @@ BOOST_AUTO_TEST_SUITE(keras_prediction)
 BOOST_AUTO_TEST_CASE(reference_gives_the_published_nets_answers) {
   compare_all<septum::reference>(2);
 }
+
+BOOST_AUTO_TEST_CASE(eigen_gives_the_published_nets_answers) { compare_all<septum::eigen>(0); }
 
 #if defined(SEPTUM_TEST_ONEDNN)
 BOOST_AUTO_TEST_CASE(onednn_gives_the_published_nets_answers) { compare_all<septum::onednn>(0); }
