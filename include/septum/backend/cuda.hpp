@@ -1,0 +1,336 @@
+#pragma once
+#include <septum/backend/problem.hpp>
+#include <septum/core/rng.hpp>
+#include <septum/exec/cuda_runtime.hpp>
+#include <septum/nn/batch_norm_functors.hpp>
+#include <septum/nn/convolution_functors.hpp>
+#include <septum/nn/functors.hpp>
+#include <septum/nn/layers.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Every layer by septum's own index kernels on a CUDA device: complete, and the fallback of cudnn,
+/// whose library has no dilated pooling and another batch normalisation. Stored types float,
+/// bfloat16 and float16. Its kernels follow backend/problem.hpp with two differences: views are of
+/// device memory, and `pack` takes the layer's parameters as a device view, which it keeps.
+struct cuda {
+  using memory_space = device_space;
+  using fallback = void;
+  static constexpr std::string_view name = "cuda";
+};
+
+/// Stream, compiled kernels and scratch memory of one device. What it refers to has to outlive it.
+template <>
+struct context<cuda> {
+  context(cuda_stream const& queue, kernel_library& library) : stream{&queue}, kernels{&library} {}
+
+  [[nodiscard]] cuda_api const& api() const { return stream->api(); }
+  /// Queues an index kernel.
+  template <IndexKernel F>
+  void launch(extent2 extent, F const& kernel) const {
+    kernels->launch(*stream, extent, kernel);
+  }
+  /// Makes room for `bytes` of scratch memory that all layers share, one after the other. Called by
+  /// `prepare` only: work that is recorded keeps the address.
+  void reserve(std::size_t bytes) {
+    if (bytes <= scratch.bytes()) return;
+    scratch = {};  // before the larger one is asked for
+    scratch = device_memory<std::byte>{api(), bytes};
+  }
+
+  cuda_stream const* stream;
+  kernel_library* kernels;
+  device_memory<std::byte> scratch{};
+};
+
+namespace detail {
+
+template <class T>
+[[nodiscard]] view<T, 1, device_space> flat(view<T, 4, device_space> map) {
+  return {map.data(), {map.size()}};
+}
+/// (pixel, channel) of a map.
+template <class T>
+[[nodiscard]] view<T, 2, device_space> pixels(view<T, 4, device_space> map) {
+  return {map.data(), {map.size() / map.extent(3), map.extent(3)}};
+}
+
+/// Scratch of sums over pixels: two sets of parts, two sums.
+[[nodiscard]] inline std::size_t sum_scratch_bytes(int channels) {
+  return sizeof(double) * static_cast<std::size_t>(channels) *
+         static_cast<std::size_t>(2 * parts_of_a_sum + 2);
+}
+struct sum_scratch {
+  view<double, 2, device_space> parts;
+  view<double, 2, device_space> more_parts;
+  view<double, 2, device_space> sums;
+};
+[[nodiscard]] inline sum_scratch sums_in(context<cuda> const& ctx, int channels) {
+  auto* const values = reinterpret_cast<double*>(ctx.scratch.data());
+  std::ptrdiff_t const size = static_cast<std::ptrdiff_t>(parts_of_a_sum) * channels;
+  return {{values, {parts_of_a_sum, channels}},
+          {values + size, {parts_of_a_sum, channels}},
+          {values + 2 * size, {2, channels}}};
+}
+
+/// Gradient of a bias: dy summed over batch and pixels.
+template <class T>
+void bias_gradient(context<cuda>& ctx, view<T const, 4, device_space> dy,
+                   view<T, 1, device_space> gradient) {
+  auto const channels = static_cast<int>(dy.extent(3));
+  auto const scratch = sums_in(ctx, channels);
+  ctx.launch({parts_of_a_sum, channels}, sum_channels<T>{pixels(dy), scratch.parts});
+  ctx.launch({1, channels}, add_parts<T>{scratch.parts, gradient});
+}
+
+// What device kernels without parameters share.
+template <class T>
+struct cuda_stateless {
+  struct plan {
+    layer_problem problem;
+  };
+  struct packed {};
+  struct saved {};
+  static plan prepare(context<cuda>&, layer_problem const& problem) { return {problem}; }
+  static packed pack(context<cuda>&, plan const&, view<T const, 1, device_space>) { return {}; }
+  static saved make_saved(context<cuda>&, plan const&) { return {}; }
+};
+
+// What device kernels with parameters share.
+template <class T>
+struct cuda_parametric {
+  struct plan {
+    layer_problem problem;
+  };
+  struct packed {
+    view<T const, 1, device_space> parameters;
+  };
+  static packed pack(context<cuda>&, plan const&, view<T const, 1, device_space> parameters) {
+    return {parameters};
+  }
+};
+
+}  // namespace detail
+
+template <class T>
+struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
+  using base = detail::cuda_parametric<T>;
+  using typename base::packed;
+  using typename base::plan;
+  struct saved {};
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+
+  static plan prepare(context<cuda>& ctx, layer_problem const& problem) {
+    if (problem.training) ctx.reserve(detail::sum_scratch_bytes(problem.out.channels));
+    return {problem};
+  }
+  static saved make_saved(context<cuda>&, plan const&) { return {}; }
+
+  static void forward(context<cuda>& ctx, plan const& p, packed const& w, const_map x, map y) {
+    ctx.launch(map_extent(p.problem.batch, p.problem.out),
+               convolve<T>{x, w.parameters, y, p.problem.geometry, p.problem.relu});
+  }
+  static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
+                            map y, counter_rng) {
+    forward(ctx, p, w, x, y);
+  }
+  static void backward(context<cuda>& ctx, plan const& p, packed const& w, saved const&,
+                       const_map x, const_map y, map dy, map dx,
+                       view<T, 1, device_space> gradient) {
+    auto const& problem = p.problem;
+    if (problem.relu)
+      ctx.launch(flat_extent(dy.size()),
+                 mask_gradient_by_relu<T>{detail::flat(y), detail::flat(dy)});
+    if (problem.input_gradient)
+      ctx.launch(map_extent(problem.batch, problem.in),
+                 convolve_input_gradient<T>{dy, w.parameters, dx, problem.geometry});
+    int const taps = problem.geometry.kernel * problem.geometry.kernel * problem.in.channels;
+    ctx.launch({problem.out.channels, taps},
+               convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
+    std::ptrdiff_t const weights = static_cast<std::ptrdiff_t>(taps) * problem.out.channels;
+    detail::bias_gradient<T>(ctx, dy, gradient.block({weights}, {problem.out.channels}));
+  }
+};
+
+template <class T>
+struct kernel<cuda, kind::max_pool, T> : detail::cuda_stateless<T> {
+  using base = detail::cuda_stateless<T>;
+  using typename base::packed;
+  using typename base::plan;
+  using typename base::saved;
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+
+  static void forward(context<cuda>& ctx, plan const& p, packed const&, const_map x, map y) {
+    ctx.launch(map_extent(p.problem.batch, p.problem.out),
+               max_pool_forward<T>{x, y, p.problem.geometry});
+  }
+  static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
+                            map y, counter_rng) {
+    forward(ctx, p, w, x, y);
+  }
+  static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const&, const_map x,
+                       const_map, map dy, map dx, view<T, 1, device_space>) {
+    if (p.problem.input_gradient)
+      ctx.launch(map_extent(p.problem.batch, p.problem.in),
+                 max_pool_backward<T>{x, dy, dx, p.problem.geometry});
+  }
+};
+
+template <class T>
+struct kernel<cuda, kind::batch_norm, T> : detail::cuda_parametric<T> {
+  using base = detail::cuda_parametric<T>;
+  using typename base::packed;
+  using typename base::plan;
+  struct saved {
+    device_array<double, 2> statistics;  // mean, deviation
+  };
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+
+  static plan prepare(context<cuda>& ctx, layer_problem const& problem) {
+    if (problem.training) ctx.reserve(detail::sum_scratch_bytes(problem.in.channels));
+    return {problem};
+  }
+  static saved make_saved(context<cuda>& ctx, plan const& p) {
+    return {device_array<double, 2>{ctx.api(), {2, p.problem.in.channels}}};
+  }
+
+  static void forward(context<cuda>& ctx, plan const& p, packed const& w, const_map x, map y) {
+    normalise(ctx, p, w, {}, x, y);
+  }
+  static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved& s,
+                            const_map x, map y, counter_rng) {
+    int const channels = p.problem.in.channels;
+    auto const values = detail::pixels(x);
+    auto const count = static_cast<double>(values.extent(0));
+    auto const scratch = detail::sums_in(ctx, channels);
+    auto const statistics = s.statistics.values();
+    ctx.launch({parts_of_a_sum, channels}, sum_channels<T>{values, scratch.parts});
+    ctx.launch({1, channels}, batch_mean<>{scratch.parts, statistics, count});
+    ctx.launch({parts_of_a_sum, channels},
+               sum_squared_distances<T>{values, statistics, scratch.parts});
+    ctx.launch({1, channels}, batch_deviation<>{scratch.parts, statistics, count});
+    normalise(ctx, p, w, statistics, x, y);
+  }
+  static void backward(context<cuda>& ctx, plan const& p, packed const& w, saved const& s,
+                       const_map x, const_map y, map dy, map dx,
+                       view<T, 1, device_space> gradient) {
+    int const channels = p.problem.in.channels;
+    if (p.problem.relu)
+      ctx.launch(flat_extent(dy.size()),
+                 mask_gradient_by_relu<T>{detail::flat(y), detail::flat(dy)});
+    auto const scratch = detail::sums_in(ctx, channels);
+    auto const statistics = s.statistics.values();
+    auto const values = detail::pixels(x);
+    auto const slopes = detail::pixels(const_map{dy});
+    ctx.launch(
+        {parts_of_a_sum, channels},
+        sum_batch_norm_gradients<T>{values, slopes, statistics, scratch.parts, scratch.more_parts});
+    ctx.launch({1, channels}, batch_norm_parameter_gradient<T>{scratch.parts, scratch.more_parts,
+                                                               statistics, scratch.sums, gradient});
+    if (p.problem.input_gradient)
+      ctx.launch({static_cast<int>(values.extent(0)), channels},
+                 batch_norm_input_gradient<T>{values, slopes, w.parameters, statistics,
+                                              scratch.sums, detail::pixels(dx)});
+  }
+
+ private:
+  static void normalise(context<cuda>& ctx, plan const& p, packed const& w,
+                        view<double const, 2, device_space> statistics, const_map x, map y) {
+    auto const values = detail::pixels(x);
+    ctx.launch(
+        {static_cast<int>(values.extent(0)), p.problem.in.channels},
+        batch_normalise<T>{values, w.parameters, statistics, detail::pixels(y), p.problem.relu});
+  }
+};
+
+template <class Functor, class T>
+struct kernel<cuda, kind::pointwise<Functor>, T> : detail::cuda_stateless<T> {
+  using base = detail::cuda_stateless<T>;
+  using typename base::packed;
+  using typename base::plan;
+  using typename base::saved;
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+
+  static void forward(context<cuda>& ctx, plan const&, packed const&, const_map x, map y) {
+    ctx.launch(flat_extent(y.size()),
+               pointwise_forward<Functor, T>{detail::flat(x), detail::flat(y)});
+  }
+  static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
+                            map y, counter_rng) {
+    forward(ctx, p, w, x, y);
+  }
+  static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const&, const_map x,
+                       const_map y, map dy, map dx, view<T, 1, device_space>) {
+    if (p.problem.input_gradient)
+      ctx.launch(flat_extent(dx.size()),
+                 pointwise_backward<Functor, T>{detail::flat(x), detail::flat(y),
+                                                detail::flat(const_map{dy}), detail::flat(dx)});
+  }
+};
+
+template <class T>
+struct kernel<cuda, kind::softmax, T> : detail::cuda_stateless<T> {
+  using base = detail::cuda_stateless<T>;
+  using typename base::packed;
+  using typename base::plan;
+  using typename base::saved;
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+
+  static void forward(context<cuda>& ctx, plan const& p, packed const&, const_map x, map y) {
+    ctx.launch({p.problem.batch * p.problem.out.height, p.problem.out.width},
+               softmax_forward<T>{x, y});
+  }
+  static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
+                            map y, counter_rng) {
+    forward(ctx, p, w, x, y);
+  }
+  static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const&, const_map,
+                       const_map y, map dy, map dx, view<T, 1, device_space>) {
+    if (p.problem.input_gradient)
+      ctx.launch({p.problem.batch * p.problem.out.height, p.problem.out.width},
+                 softmax_backward<T>{y, dy, dx});
+  }
+};
+
+template <class T>
+struct kernel<cuda, kind::dropout, T> : detail::cuda_stateless<T> {
+  using base = detail::cuda_stateless<T>;
+  using typename base::packed;
+  using typename base::plan;
+  struct saved {
+    counter_rng step{};
+  };
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+
+  static saved make_saved(context<cuda>&, plan const&) { return {}; }
+  static void forward(context<cuda>& ctx, plan const&, packed const&, const_map x, map y) {
+    copy(*ctx.stream, x, y);
+  }
+  static void forward_train(context<cuda>& ctx, plan const& p, packed const&, saved& s, const_map x,
+                            map y, counter_rng step) {
+    s.step = step;
+    drop(ctx, p, step, x, y);
+  }
+  static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const& s, const_map,
+                       const_map, map dy, map dx, view<T, 1, device_space>) {
+    if (p.problem.input_gradient) drop(ctx, p, s.step, dy, dx);
+  }
+
+ private:
+  static void drop(context<cuda>& ctx, plan const& p, counter_rng step, const_map from, map to) {
+    ctx.launch(flat_extent(to.size()), dropout_values<T>{detail::flat(from), detail::flat(to),
+                                                         p.problem.dropout_rate, step});
+  }
+};
+
+}  // namespace septum::inline SEPTUM_ABI

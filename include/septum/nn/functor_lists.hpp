@@ -1,0 +1,25 @@
+#pragma once
+#include <septum/core/half.hpp>
+#include <septum/exec/kernel_name.hpp>
+#include <septum/nn/batch_norm_functors.hpp>
+#include <septum/nn/convolution_functors.hpp>
+#include <septum/nn/functors.hpp>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Index kernels of the layers that hold maps as T.
+template <class T>
+using layer_functors = functor_list<
+    max_pool_forward<T>, max_pool_backward<T>, pointwise_forward<rectify, T>,
+    pointwise_backward<rectify, T>, mask_gradient_by_relu<T>, bias_relu<T>, softmax_forward<T>,
+    softmax_backward<T>, dropout_values<T>, to_fragments<T>, from_fragments<T>, cut_tile<T>,
+    add_net<T>, convolve<T>, convolve_input_gradient<T>, convolve_weight_gradient<T>,
+    sum_channels<T>, add_parts<T>, sum_squared_distances<T>, batch_normalise<T>,
+    sum_batch_norm_gradients<T>, batch_norm_parameter_gradient<T>, batch_norm_input_gradient<T>>;
+
+/// Index kernels that belong to no stored type.
+using common_functors =
+    functor_list<batch_mean<>, batch_deviation<>, put_tile<>, convert_values<float, bfloat16>,
+                 convert_values<float, float16>>;
+
+}  // namespace septum::inline SEPTUM_ABI

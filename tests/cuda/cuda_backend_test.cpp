@@ -1,0 +1,155 @@
+#include <boost/test/unit_test.hpp>
+#include <septum/backend/cuda.hpp>
+#include <septum/backend/reference.hpp>
+#include <septum/nn/functor_lists.hpp>
+#include <tuple>
+#include <utility>
+
+#include "../support/device_layer_run.hpp"
+#include "../support/host_device.hpp"
+#include "../support/tolerance.hpp"
+
+namespace {
+
+using septum::layer_problem;
+namespace kind = septum::kind;
+
+// A device with septum's kernels, a stream and the context of the backend cuda.
+struct device {
+  explicit device(host_device::order when = host_device::order::eager) : host{when} {
+    host.add(septum::layer_functors<float>{});
+    host.add(septum::layer_functors<septum::bfloat16>{});
+    host.add(septum::layer_functors<septum::float16>{});
+    host.add(septum::common_functors{});
+  }
+  host_device host;
+  septum::cuda_api api = host_device::api();
+  septum::cuda_stream stream{api};
+  unsigned char image[1] = {0};
+  septum::kernel_library library{api, image};
+  septum::context<septum::cuda> context{stream, library};
+};
+
+// 16-bit numbers round every stored value: half a unit of 8 (bfloat16) or 11 bits (float16), and
+// dx and dparameters are sums of such.
+template <class T>
+double tolerance() {
+  if constexpr (std::is_same_v<T, float>) return tolerance_of<septum::cuda, float>;
+  return std::is_same_v<T, septum::bfloat16> ? 1.5e-2 : 2e-3;
+}
+
+template <class Kind, class T>
+void check(layer_case given) {
+  // The oracle sees the numbers as they are stored.
+  for (auto* const values : {&given.x, &given.dy, &given.parameters})
+    *values = restored(stored<T>(*values));
+  auto const expected = run_layer<septum::reference, Kind, double>(given);
+  for (auto const when : {host_device::order::eager, host_device::order::late}) {
+    device d{when};
+    auto const found = run_device_layer<septum::cuda, Kind, T>(d.context, d.stream, given);
+    BOOST_TEST(relative_difference(found.inference, expected.inference) < tolerance<T>());
+    BOOST_TEST(relative_difference(found.output, expected.output) < tolerance<T>());
+    BOOST_TEST(relative_difference(found.dx, expected.dx) < tolerance<T>());
+    BOOST_TEST(relative_difference(found.dparameters, expected.dparameters) < tolerance<T>());
+    BOOST_TEST(d.host.faults.empty());
+  }
+}
+
+using stored_types = std::tuple<float, septum::bfloat16, septum::float16>;
+
+std::vector<double> positive_values(std::size_t count, std::uint64_t stream) {
+  auto values = normal_values(count, stream);
+  for (double& value : values) value = std::abs(value) + 0.5;
+  return values;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cuda_backend)
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(convolution, T, stored_types) {
+  for (int const kernel : {1, 3, 4})
+    for (int const dilation : {1, 2})
+      for (bool const relu : {false, true}) {
+        auto const problem = conv_problem(2, 3, 5, 3, 4, kernel, dilation, relu);
+        BOOST_TEST_CONTEXT("kernel " << kernel << " dilation " << dilation << " relu " << relu)
+        check<kind::conv, T>(make_case(problem, conv_parameters(problem), integer_values));
+      }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(max_pool, T, stored_types) {
+  for (septum::window const window :
+       {septum::window{2, 2, 1}, {2, 1, 2}, {2, 1, 4}, {3, 3, 1}, {3, 2, 1}, {2, 3, 1}})
+    for (int const channels : {1, 7}) {
+      layer_problem problem{
+          .batch = 2, .in = {11, 8, channels}, .geometry = window, .training = true};
+      problem.out = {window.out(11), window.out(8), channels};
+      BOOST_TEST_CONTEXT("kernel " << window.kernel << " stride " << window.stride << " dilation "
+                                   << window.dilation << " channels " << channels)
+      check<kind::max_pool, T>(make_case(problem, 0, integer_values));
+    }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(batch_norm, T, stored_types) {
+  for (bool const relu : {false, true}) {
+    layer_problem problem{.batch = 9, .training = true};
+    problem.in = problem.out = {6, 5, 3};
+    problem.relu = relu;
+    auto given = make_case(problem, 12, positive_values);
+    given.x = normal_values(given.x.size(), 4);
+    given.dy = normal_values(given.dy.size(), 5);
+    check<kind::batch_norm, T>(given);
+  }
+}
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(softmax_relu_and_dropout, T, stored_types) {
+  layer_problem problem{.batch = 3, .training = true, .dropout_rate = 0.4};
+  problem.in = problem.out = {4, 7, 5};
+  auto const given = make_case(problem, 0, normal_values);
+  check<kind::softmax, T>(given);
+  check<kind::pointwise<septum::rectify>, T>(given);
+  check<kind::dropout, T>(given);
+}
+
+BOOST_AUTO_TEST_CASE(integer_results_are_those_of_the_reference_to_the_last_bit) {
+  auto const problem = conv_problem(2, 4, 5, 3, 4, 3, 2, true);
+  auto const given = make_case(problem, conv_parameters(problem), integer_values);
+  auto const expected = run_layer<septum::reference, kind::conv, double>(given);
+  device d;
+  BOOST_TEST(
+      (run_device_layer<septum::cuda, kind::conv, float>(d.context, d.stream, given) == expected));
+}
+
+BOOST_AUTO_TEST_CASE(every_call_that_fails_is_reported_and_nothing_stays_behind) {
+  layer_problem problem{.batch = 2, .training = true};
+  problem.in = problem.out = {3, 5, 3};
+  auto const given = make_case(problem, 12, positive_values);
+  int calls = 0;
+  {
+    device d;
+    run_device_layer<septum::cuda, kind::batch_norm, float>(d.context, d.stream, given);
+    calls = d.host.calls;
+  }
+  BOOST_TEST(calls > 20);
+  for (int k = 1; k <= calls; ++k) {
+    host_device host;
+    host.add(septum::layer_functors<float>{});
+    host.add(septum::common_functors{});
+    host.fail_at = k;
+    auto const api = host_device::api();
+    auto const run = [&] {
+      septum::cuda_stream const stream{api};
+      unsigned char const image[1] = {0};
+      septum::kernel_library library{api, image};
+      septum::context<septum::cuda> context{stream, library};
+      run_device_layer<septum::cuda, kind::batch_norm, float>(context, stream, given);
+    };
+    BOOST_TEST_CONTEXT("call " << k) {
+      BOOST_CHECK_THROW(run(), septum::device_error);
+      BOOST_TEST(host.alive() == 0U);
+      BOOST_TEST(host.faults.empty());
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
