@@ -1,4 +1,5 @@
 #include <septum/image/annotation.hpp>
+#include <support/text_image.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -97,6 +98,40 @@ BOOST_AUTO_TEST_CASE(refuses_unequal_extents_and_no_interior) {
   BOOST_CHECK_EXCEPTION(
       static_cast<void>(sp::make_annotation(small, std::vector<sp::interior_mask>{})),
       sp::unsupported_error, [](sp::error const& e) { return e.id() == "septum.annotation.2"; });
+}
+
+BOOST_AUTO_TEST_CASE(cells_come_back_from_their_edges_and_interiors) {
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    auto const drawn = test::random_cells(80, 70, 20, seed);
+    auto const edge = sp::cell_outlines(drawn);
+    sp::mask interior = sp::mask::from_shape(edge.shape());
+    for (std::size_t p = 0; p < edge.size(); ++p)
+      interior.data()[p] = drawn.data()[p] != 0 && edge.data()[p] == 0 ? 1 : 0;
+    auto const back = sp::cells_from_masks(edge, interior);
+    // Every cell whose interior is in one piece is there, pixel by pixel where no two cells touch.
+    std::size_t wrong = 0;
+    for (std::size_t p = 0; p < back.size(); ++p)
+      wrong += (back.data()[p] != 0) != (drawn.data()[p] != 0) ? 1U : 0U;
+    BOOST_TEST(wrong * 50 < back.size());
+  }
+  constexpr char const* apart[] = {"1111..22222", "1111..22222", "1111..22222", "1111..22222",
+                                   "...........", "33333......", "33333......", "33333......"};
+  auto const cells = test::labels_of(apart);
+  auto const edge = sp::cell_outlines(cells);
+  sp::mask interior = sp::mask::from_shape(edge.shape());
+  for (std::size_t p = 0; p < edge.size(); ++p)
+    interior.data()[p] = cells.data()[p] != 0 && edge.data()[p] == 0 ? 1 : 0;
+  BOOST_TEST((sp::cells_from_masks(edge, interior) == cells));
+}
+
+BOOST_AUTO_TEST_CASE(types_of_cells_are_numbered_one_after_the_other) {
+  sp::labels const merged =
+      sp::merge_cell_types({{"a", sp::labels{{5, 0, 9, 9}}}, {"b", sp::labels{{7, 7, 0, 7}}}});
+  BOOST_TEST((merged == sp::labels{{1, 3, 2, 2}}));
+  BOOST_CHECK_THROW(static_cast<void>(sp::merge_cell_types({})), sp::unsupported_error);
+  BOOST_CHECK_THROW(
+      static_cast<void>(sp::merge_cell_types({{"a", sp::labels{{5, 0}}}, {"b", sp::labels{{7}}}})),
+      sp::shape_error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -106,6 +106,68 @@ BOOST_AUTO_TEST_CASE(a_label_image_is_enough) {
   BOOST_TEST(test::contains(folder.message(), "labels or instances, found both"));
 }
 
+BOOST_AUTO_TEST_CASE(label_images_and_areas_of_several_types_become_classes) {
+  small_dataset const folder;
+  std::filesystem::remove(folder / "interior.png");
+  std::filesystem::remove(folder / "edge.png");
+  sp::labels round = xt::zeros<std::int32_t>({9, 9});
+  sp::labels rods = xt::zeros<std::int32_t>({9, 9});
+  for (std::size_t r = 1; r < 5; ++r)
+    for (std::size_t c = 0; c < 4; ++c) {
+      round(r, c) = 3;
+      rods(r + 4, c + 5) = 900;
+      rods(r, c + 4) = 2;
+    }
+  io::write_tiff(folder / "labels_round.tif", round);
+  io::write_roi_set(folder / "RoiSet_rod.zip", {.areas = io::areas_of(rods)});
+  auto const data = io::read_dataset(folder.path());
+  BOOST_TEST(data.warnings.empty());
+  BOOST_TEST(
+      data.truth.class_names == (std::vector<std::string>{"edge", "rod", "round", "background"}),
+      boost::test_tools::per_element());
+  BOOST_TEST(data.truth.class_of_pixel(2, 1) == 2);
+  BOOST_TEST(data.truth.class_of_pixel(2, 5) == 1);
+  BOOST_TEST(data.truth.class_of_pixel(2, 3) == 0);
+  BOOST_TEST((*data.instances)(2, 5) == 1);
+  BOOST_TEST((*data.instances)(6, 6) == 2);
+  BOOST_TEST((*data.instances)(2, 1) == 3);
+  BOOST_TEST(*io::inspect_dataset(folder.path()).cells == 3U);
+  io::write_tiff(folder / "labels_rod.tif", rods);
+  BOOST_TEST(test::contains(folder.message(), "expected one file per type"));
+  std::filesystem::remove(folder / "labels_rod.tif");
+  io::write_tiff(folder / "labels.tif", rods);
+  BOOST_TEST(test::contains(folder.message(), "all cells in one file or a file per type"));
+}
+
+BOOST_AUTO_TEST_CASE(drawn_areas_are_enough) {
+  small_dataset const folder;
+  std::filesystem::remove(folder / "interior.png");
+  std::filesystem::remove(folder / "edge.png");
+  io::roi cell{.name = "cell", .rings = {{{1, 1}, {1, 20}, {7, 20}, {7, 1}}}};
+  cell.fit_box();
+  io::write_roi_set(folder / "RoiSet.zip", {.areas = {cell}});
+  auto const data = io::read_dataset(folder.path());
+  BOOST_TEST((*data.instances)(3, 8) == 1);
+  BOOST_REQUIRE(data.warnings.size() == 1U);
+  BOOST_TEST(test::contains(data.warnings[0], "RoiSet.zip: cell: was cut at the border"));
+  std::filesystem::rename(folder / "RoiSet.zip", folder / "mine.zip");
+  BOOST_TEST(test::contains(folder.message(), "expected areas named RoiSet.zip"));
+}
+
+BOOST_AUTO_TEST_CASE(an_experiment_is_a_folder_of_data_sets) {
+  test::temporary_folder const experiment;
+  for (std::string const name : {"b", "a", ".hidden"})
+    std::filesystem::create_directories(experiment / name);
+  std::vector<std::filesystem::path> const expected{experiment / "a", experiment / "b"};
+  BOOST_TEST((io::list_datasets(experiment.path()) == expected));
+  test::spill(experiment / "phase.tif", "x");
+  BOOST_TEST((io::list_datasets(experiment.path()) ==
+              std::vector<std::filesystem::path>{experiment.path()}));
+  BOOST_TEST((io::list_datasets(experiment / "a") ==
+              std::vector<std::filesystem::path>{experiment / "a"}));
+  BOOST_CHECK_THROW(static_cast<void>(io::list_datasets(experiment / "none")), sp::io_error);
+}
+
 BOOST_AUTO_TEST_CASE(what_is_missing_is_named) {
   small_dataset const folder;
   BOOST_TEST(test::contains(folder.message({"phase", "cfp"}),

@@ -2,9 +2,12 @@
 #include <septum/core/config.hpp>
 #include <septum/core/error.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/components.hpp>
+#include <septum/image/distance.hpp>
 #include <septum/image/morphology.hpp>
 #include <septum/image/types.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -101,6 +104,82 @@ struct interior_mask {
   for (std::size_t p = 0; p < cells.size(); ++p)
     interior.data()[p] = static_cast<std::uint8_t>(cells.data()[p] != 0 && edge.data()[p] == 0);
   return make_annotation(edge, interior, threads);
+}
+
+/// The cells of one type, one number per cell.
+struct cells_of_type {
+  std::string name;
+  labels cells;
+};
+
+/// One label image of all cell types, numbered 1..n type by type, each type in the order of its
+/// numbers. A pixel of two cells goes to the type that comes first.
+/// \throws shape_error `septum.annotation.1` on different extents, unsupported_error
+///         `septum.annotation.2` without types, `septum.labels.1` on a negative label.
+[[nodiscard]] inline labels merge_cell_types(std::vector<cells_of_type> const& types) {
+  SEPTUM_EXPECTS(!types.empty(),
+                 unsupported_error("septum.annotation.2",
+                                   "annotation: expected at least one type of cells, found none"));
+  labels merged = labels::from_shape(types.front().cells.shape());
+  merged.fill(0);
+  std::int32_t before = 0;
+  for (cells_of_type const& type : types) {
+    SEPTUM_EXPECTS(type.cells.shape() == merged.shape(),
+                   shape_error("septum.annotation.1",
+                               "annotation: expected label images of one extent, found others in "
+                               "'" +
+                                   type.name + "' and '" + types.front().name + "'"));
+    static_cast<void>(largest_label(type.cells));
+    std::vector<std::int32_t> numbers{type.cells.begin(), type.cells.end()};
+    numbers.push_back(0);
+    std::sort(numbers.begin(), numbers.end());
+    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+    for (std::size_t p = 0; p < merged.size(); ++p) {
+      std::int32_t const label = type.cells.data()[p];
+      if (label == 0 || merged.data()[p] != 0) continue;
+      merged.data()[p] =
+          before + static_cast<std::int32_t>(
+                       std::lower_bound(numbers.begin(), numbers.end(), label) - numbers.begin());
+    }
+    before += static_cast<std::int32_t>(numbers.size()) - 1;
+  }
+  return merged;
+}
+
+/// Classes from the label images of several cell types: the edge of all cells together, an interior
+/// per type, background.
+/// \throws as merge_cell_types() and make_annotation()
+[[nodiscard]] inline annotation annotation_from_labels(std::vector<cells_of_type> const& types,
+                                                       exec::threads threads = {}) {
+  labels const merged = merge_cell_types(types);
+  mask const edge = cell_outlines(merged, threads);
+  std::vector<interior_mask> interiors;
+  for (cells_of_type const& type : types) {
+    mask interior = mask::from_shape(edge.shape());
+    for (std::size_t p = 0; p < edge.size(); ++p)
+      interior.data()[p] =
+          static_cast<std::uint8_t>(type.cells.data()[p] != 0 && edge.data()[p] == 0);
+    interiors.push_back({.name = type.name, .pixels = std::move(interior)});
+  }
+  return make_annotation(edge, interiors, threads);
+}
+
+/// Cells from drawn edges and interiors, as far as these define them: every 4-connected part of the
+/// interior is a cell, and an edge pixel goes to the nearest one that is less than two pixels away.
+/// Turns edges and interiors that were made from cells back into these cells, except for cells
+/// without an interior and for interiors in several parts.
+/// \throws shape_error `septum.annotation.1` on different extents
+[[nodiscard]] inline labels cells_from_masks(mask const& edge, mask const& interior,
+                                             exec::threads threads = {}) {
+  SEPTUM_EXPECTS(
+      edge.shape() == interior.shape(),
+      shape_error("septum.annotation.1", "annotation: expected edge and interior of one extent"));
+  labels const cores = connected_components(interior, connectivity::four, threads);
+  constexpr double diagonal = 1.5;
+  labels cells = nearest_label(cores, diagonal, threads);
+  for (std::size_t p = 0; p < cells.size(); ++p)
+    if (cores.data()[p] == 0 && edge.data()[p] == 0) cells.data()[p] = 0;
+  return cells;
 }
 
 }  // namespace septum::inline SEPTUM_ABI

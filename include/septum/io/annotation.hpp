@@ -5,6 +5,7 @@
 #include <septum/image/types.hpp>
 #include <septum/io/frames.hpp>
 #include <septum/io/image.hpp>
+#include <septum/io/roi_set.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -22,12 +23,13 @@ namespace septum::inline SEPTUM_ABI::io {
 
 /// One annotated image: what a net is trained on and scored against.
 struct dataset {
-  std::string name;                   ///< the folder's name
-  image pixels;                       ///< axes row, column, channel
-  std::vector<std::string> channels;  ///< names in the order of the last axis
-  annotation truth;                   ///< class of every pixel
-  std::optional<labels> instances;    ///< one number per cell, where the folder has them
-  double pixel_size_um = 0.0;         ///< 0 when no channel file states it
+  std::string name;                     ///< the folder's name
+  image pixels;                         ///< axes row, column, channel
+  std::vector<std::string> channels;    ///< names in the order of the last axis
+  annotation truth;                     ///< class of every pixel
+  std::optional<labels> instances;      ///< one number per cell, where the folder has them
+  double pixel_size_um = 0.0;           ///< 0 when no channel file states it
+  std::vector<std::string> warnings{};  ///< what was doubtful about drawn areas
 };
 
 /// The files of a data-set folder by their meaning; nothing is opened.
@@ -36,20 +38,32 @@ struct dataset_files {
   std::optional<std::filesystem::path> edge;
   std::vector<channel_file> interiors;  ///< "interior" first, then the cell types by name
   std::optional<std::filesystem::path> instances;
+  std::vector<channel_file> cell_types;  ///< cells of one type each, by the name of the type
 };
 
-/// Sorts out a data-set folder: `edge.*`, `interior.*`, `interior_<class>.*` are masks, `labels.*`
-/// (or `instances.*`) holds one integer per cell, `*_mask.*` is left out, every other .tif, .tiff
-/// or .png file is a channel named by its stem. throws     io_error when two files claim one
-/// meaning, or the folder cannot be listed
+namespace detail {
+
+/// Whether a file is ImageJ's: a .roi file or a set of them.
+[[nodiscard]] inline bool holds_areas(std::filesystem::path const& path) {
+  return path.extension() == ".zip" || path.extension() == ".roi";
+}
+
+}  // namespace detail
+
+/// Sorts out a data-set folder: `edge.*`, `interior.*`, `interior_<class>.*` are masks; `labels.*`
+/// or `instances.*` holds one integer per cell, and so do ImageJ's areas in `RoiSet.zip`;
+/// `labels_<class>.*` and `RoiSet_<class>.zip` hold the cells of one type; `*_mask.*` is left out,
+/// every other .tif, .tiff or .png file is a channel named by its stem.
+/// throws     io_error when two files claim one meaning, or the folder cannot be listed
 [[nodiscard]] inline dataset_files list_dataset(std::filesystem::path const& folder) {
   std::error_code failure;
   std::map<std::string, std::filesystem::path> by_stem;
   for (std::filesystem::directory_iterator entry{folder, failure}, end; !failure && entry != end;
        entry.increment(failure)) {
     std::filesystem::path const& path = entry->path();
-    if (path.filename().native().starts_with('.') || !detail::has_image_extension(path) ||
-        path.extension() == ".npy")
+    bool const pixels = detail::has_image_extension(path) && path.extension() != ".npy" &&
+                        path.extension() != ".npz";
+    if (path.filename().native().starts_with('.') || !(pixels || detail::holds_areas(path)))
       continue;
     auto const [same, added] = by_stem.emplace(path.stem().native(), path);
     if (!added)
@@ -68,16 +82,62 @@ struct dataset_files {
       files.interiors.insert(files.interiors.begin(), {stem, path});
     } else if (stem.starts_with(interior_lead)) {
       files.interiors.push_back({stem.substr(interior_lead.size()), path});
-    } else if (stem == "labels" || stem == "instances") {
+    } else if (stem == "labels" || stem == "instances" || stem == "RoiSet") {
       if (files.instances)
-        throw io_error{"septum.dataset.1",
-                       detail::shown(folder) + ": expected labels or instances, found both"};
+        throw io_error{"septum.dataset.1", detail::shown(folder) +
+                                               ": expected labels or instances, found both " +
+                                               detail::shown(files.instances->filename()) +
+                                               " and " + detail::shown(path.filename())};
       files.instances = path;
+    } else if (stem.starts_with("labels_") || stem.starts_with("RoiSet_")) {
+      files.cell_types.push_back({stem.substr(std::string_view{"labels_"}.size()), path});
+    } else if (detail::holds_areas(path)) {
+      throw io_error{"septum.dataset.8",
+                     detail::shown(path) +
+                         ": expected areas named RoiSet.zip or RoiSet_<class>.zip in a data set"};
     } else if (!stem.ends_with("_mask")) {
       files.channels.push_back({stem, path});
     }
   }
+  std::sort(files.cell_types.begin(), files.cell_types.end(),
+            [](channel_file const& a, channel_file const& b) { return a.name < b.name; });
+  for (std::size_t k = 1; k < files.cell_types.size(); ++k)
+    if (files.cell_types[k].name == files.cell_types[k - 1].name)
+      throw io_error{"septum.dataset.1",
+                     detail::shown(folder) + ": expected one file per type of cells, found " +
+                         detail::shown(files.cell_types[k - 1].path.filename()) + " and " +
+                         detail::shown(files.cell_types[k].path.filename())};
+  if (files.instances && !files.cell_types.empty())
+    throw io_error{"septum.dataset.1", detail::shown(folder) +
+                                           ": expected all cells in one file or a file per type, "
+                                           "found " +
+                                           detail::shown(files.instances->filename()) + " and " +
+                                           detail::shown(files.cell_types.front().path.filename())};
   return files;
+}
+
+/// The data sets below a path: the folder itself when it holds images, else its subfolders by name,
+/// so that an experiment of several images can be given as one folder.
+/// throws     io_error when the folder cannot be listed
+[[nodiscard]] inline std::vector<std::filesystem::path> list_datasets(
+    std::filesystem::path const& folder) {
+  std::error_code failure;
+  std::vector<std::filesystem::path> folders;
+  bool images = false;
+  for (std::filesystem::directory_iterator entry{folder, failure}, end; !failure && entry != end;
+       entry.increment(failure)) {
+    std::filesystem::path const& path = entry->path();
+    if (path.filename().native().starts_with('.')) continue;
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored))
+      folders.push_back(path);
+    else
+      images = images || detail::has_image_extension(path) || detail::holds_areas(path);
+  }
+  if (failure) detail::throw_call_failed(folder, "listing the data set", failure.value());
+  if (images || folders.empty()) return {folder};
+  std::sort(folders.begin(), folders.end());
+  return folders;
 }
 
 namespace detail {
@@ -114,13 +174,30 @@ void expect_extents(xt::xtensor<T, 2> const& pixels, image const& reference,
                                               extents_text(pixels)};
 }
 
+/// Cells from a label image, or from areas drawn on an image of the given size.
+[[nodiscard]] inline labels read_cells(std::filesystem::path const& path, image const& reference,
+                                       std::string const& reference_name,
+                                       std::vector<std::string>& warnings) {
+  if (holds_areas(path)) {
+    painted_areas painted =
+        paint_areas(read_roi_set(path), reference.shape()[0], reference.shape()[1], shown(path));
+    warnings.insert(warnings.end(), painted.warnings.begin(), painted.warnings.end());
+    return std::move(painted.cells);
+  }
+  labels cells = io::read_labels(path);
+  expect_extents(cells, reference, path, reference_name);
+  return cells;
+}
+
 /// The annotation of a folder and its label image, checked against the size of `pixels`.
 inline void read_truth(dataset& data, dataset_files const& files, std::string const& name,
                        std::string const& reference_name, exec::threads threads) {
-  if (files.instances) {
-    data.instances = read_labels(*files.instances);
-    expect_extents(*data.instances, data.pixels, *files.instances, reference_name);
-  }
+  if (files.instances)
+    data.instances = read_cells(*files.instances, data.pixels, reference_name, data.warnings);
+  std::vector<cells_of_type> types;
+  for (channel_file const& file : files.cell_types)
+    types.push_back({file.name, read_cells(file.path, data.pixels, reference_name, data.warnings)});
+  if (!types.empty()) data.instances = merge_cell_types(types);
   if (files.edge && !files.interiors.empty()) {
     mask const edge = read_mask(*files.edge);
     expect_extents(edge, data.pixels, *files.edge, reference_name);
@@ -138,11 +215,13 @@ inline void read_truth(dataset& data, dataset_files const& files, std::string co
         name + ": expected edge.png and interior.png together, found only " +
             shown(files.edge ? files.edge->filename() : files.interiors.front().path.filename())};
   if (!data.instances)
-    throw io_error{"septum.dataset.4",
-                   name +
-                       ": expected an annotation (edge.png and interior.png, or labels.tif), found "
-                       "none"};
-  data.truth = annotation_from_labels(*data.instances, threads);
+    throw io_error{
+        "septum.dataset.4",
+        name +
+            ": expected an annotation (edge.png and interior.png, labels.tif, or RoiSet.zip), "
+            "found none"};
+  data.truth = types.empty() ? annotation_from_labels(*data.instances, threads)
+                             : annotation_from_labels(types, threads);
 }
 
 [[nodiscard]] inline std::vector<std::size_t> count_classes(annotation const& truth) {
@@ -217,6 +296,7 @@ struct dataset_summary {
   std::size_t unlabelled = 0;                ///< pixels without a class
   std::optional<std::size_t> cells;          ///< different numbers in the label image
   std::vector<std::string> problems;         ///< one line each; empty when the folder is usable
+  std::vector<std::string> warnings;         ///< what was doubtful about drawn areas
 };
 
 /// Looks at everything in a data-set folder and collects problems instead of stopping at the first.
@@ -275,6 +355,7 @@ struct dataset_summary {
                                      printable(summary.class_names[i]) + "' in the annotation");
       }
     });
+  summary.warnings = data.warnings;
   if (data.instances) {
     std::vector<std::int32_t> values{data.instances->begin(), data.instances->end()};
     std::sort(values.begin(), values.end());

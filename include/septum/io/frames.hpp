@@ -58,7 +58,8 @@ struct numbered_name {
   std::string extension = path.extension().native();
   for (char& c : extension)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return extension == ".tif" || extension == ".tiff" || extension == ".png" || extension == ".npy";
+  return extension == ".tif" || extension == ".tiff" || extension == ".png" ||
+         extension == ".npy" || extension == ".npz";
 }
 
 /// Which of the numbers counts the frames: the only one that differs between the names.

@@ -5,6 +5,7 @@
 #include <septum/image/types.hpp>
 #include <septum/io/file.hpp>
 #include <septum/io/npy.hpp>
+#include <septum/io/npz.hpp>
 #include <septum/io/png.hpp>
 #include <septum/io/tiff.hpp>
 
@@ -21,7 +22,7 @@
 
 namespace septum::inline SEPTUM_ABI::io {
 
-enum class image_format { tiff, png, npy };
+enum class image_format { tiff, png, npy, npz };
 
 /// The format of an image by its first bytes, whatever its name.
 /// throws     io_error that shows the first bytes of anything else
@@ -30,6 +31,7 @@ enum class image_format { tiff, png, npy };
   if (text.starts_with("II") || text.starts_with("MM")) return image_format::tiff;
   if (text.starts_with("\x89PNG")) return image_format::png;
   if (text.starts_with("\x93NUMPY")) return image_format::npy;
+  if (text.starts_with("PK")) return image_format::npz;
   throw io_error{"septum.io.1",
                  name +
                      ": expected a TIFF, PNG or NumPy image, found a file that starts "
@@ -90,8 +92,8 @@ template <class T, std::size_t Rank>
 
 }  // namespace detail
 
-/// One image from a TIFF, PNG or NumPy file: axes row, column, channel; values as they are stored.
-/// The pages of a TIFF without frames are channels.
+/// One image from a TIFF, PNG or NumPy file (.npz with one array): axes row, column, channel;
+/// values as they are stored. The pages of a TIFF without frames are channels.
 [[nodiscard]] inline scaled_image read_scaled_image(std::filesystem::path const& path) {
   file_content content = read_file(path);
   std::string const name = detail::shown(path);
@@ -102,6 +104,11 @@ template <class T, std::size_t Rank>
               0.0};
     case image_format::npy:
       return {detail::npy_image(content, name), 0.0};
+    case image_format::npz: {
+      npz_reader const arrays{std::move(content), name};
+      std::string const& array = arrays.only_name();
+      return {detail::npy_image(arrays.content_of(array), name + ": " + printable(array)), 0.0};
+    }
     default: {
       tiff_reader const file{std::move(content), name};
       return {read_tiff(file), file.pixel_size_um()};
@@ -123,6 +130,11 @@ template <class T, std::size_t Rank>
                                 name);
     case image_format::npy:
       return detail::npy_labels(content, name);
+    case image_format::npz: {
+      npz_reader const arrays{std::move(content), name};
+      std::string const& array = arrays.only_name();
+      return detail::npy_labels(arrays.content_of(array), name + ": " + printable(array));
+    }
     default: {
       tiff_reader const file{std::move(content), name};
       if (file.size() != 1)
