@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -66,25 +67,70 @@ struct cell_measuring {
 
 namespace detail {
 
-/// Value at a rank between 0 and size - 1, with linear interpolation; moves `values` about. Ranks
-/// below `from` have been asked for already and lie in place.
-[[nodiscard]] inline double value_at_rank(std::span<float> values, double rank, std::size_t from) {
-  auto const lower = static_cast<std::size_t>(rank);
-  double const share = rank - static_cast<double>(lower);
-  auto const at = values.begin() + static_cast<std::ptrdiff_t>(lower);
-  std::nth_element(values.begin() + static_cast<std::ptrdiff_t>(std::min(from, lower)), at,
-                   values.end());
-  double const low = static_cast<double>(*at);
-  if (share <= 0 || lower + 1 >= values.size()) return low;
-  double const high = static_cast<double>(*std::min_element(at + 1, values.end()));
-  return low + share * (high - low);
+/// The bits of a number as an integer of the same order; NaN comes last or first, by its sign.
+[[nodiscard]] inline std::uint32_t ordered_bits(float value) {
+  auto const bits = std::bit_cast<std::uint32_t>(value);
+  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
 }
+
+/// Sorts numbers only as far as they are asked for: into buckets between the least and the most,
+/// and within a bucket when a rank falls into it.
+class rank_finder {
+ public:
+  /// Takes numbers that lie between `least` and `most`; there is one at least.
+  void take(std::span<float const> values, float least, float most) {
+    float const scale = most > least ? static_cast<float>(buckets) / (most - least) : 0.0F;
+    auto const bucket_of = [&](float value) {
+      float const place = (value - least) * scale;
+      return place >= 0 ? static_cast<std::size_t>(std::min(place, buckets - 1.0F)) : 0;
+    };
+    first_.fill(0);
+    for (float const value : values) ++first_[bucket_of(value) + 1];
+    for (std::size_t k = 1; k <= buckets; ++k) first_[k] += first_[k - 1];
+    sorted_.resize(values.size());
+    auto next = first_;
+    for (float const value : values) sorted_[next[bucket_of(value)]++] = value;
+    ready_.fill(false);
+  }
+  /// Value at a rank from 0 to size - 1, interpolated linearly.
+  [[nodiscard]] double operator()(double rank) {
+    auto const lower = static_cast<std::size_t>(rank);
+    double const share = rank - static_cast<double>(lower);
+    double const low = at(lower);
+    return share > 0 && lower + 1 < sorted_.size() ? low + share * (at(lower + 1) - low) : low;
+  }
+
+ private:
+  static constexpr std::size_t buckets = 256;
+
+  [[nodiscard]] double at(std::size_t rank) {
+    auto const bucket = static_cast<std::size_t>(
+        std::upper_bound(first_.begin(), first_.end(), rank) - first_.begin() - 1);
+    if (!ready_[bucket])
+      std::sort(sorted_.begin() + static_cast<std::ptrdiff_t>(first_[bucket]),
+                sorted_.begin() + static_cast<std::ptrdiff_t>(first_[bucket + 1]),
+                [](float a, float b) { return ordered_bits(a) < ordered_bits(b); });
+    ready_[bucket] = true;
+    return static_cast<double>(sorted_[rank]);
+  }
+
+  std::vector<float> sorted_;
+  std::array<std::size_t, buckets + 1> first_{};
+  std::array<bool, buckets> ready_{};
+};
+
+/// Memory of one thread.
+struct intensity_scratch {
+  std::vector<float> values;
+  rank_finder ranks;
+};
 
 [[nodiscard]] inline cell_intensity describe_intensity(std::span<region_run const> runs,
                                                        view<float const, 3> pixels,
                                                        std::ptrdiff_t channel,
-                                                       std::vector<float>& values) {
+                                                       intensity_scratch& scratch) {
   std::ptrdiff_t const stride = pixels.extent(2);
+  std::vector<float>& values = scratch.values;
   values.clear();
   for (region_run const& run : runs) {
     float const* value = &pixels(run.row, run.begin, channel);
@@ -97,12 +143,10 @@ namespace detail {
     result.maximum = std::max(result.maximum, value);
   }
   result.mean = result.sum / static_cast<double>(values.size());
-  std::size_t done = 0;
-  for (std::size_t k = 0; k < cell_percentiles.size(); ++k) {
-    double const rank = cell_percentiles[k] / 100 * static_cast<double>(values.size() - 1);
-    result.percentiles[k] = value_at_rank(values, rank, done);
-    done = static_cast<std::size_t>(rank);
-  }
+  scratch.ranks.take(values, result.minimum, result.maximum);
+  for (std::size_t k = 0; k < cell_percentiles.size(); ++k)
+    result.percentiles[k] =
+        scratch.ranks(cell_percentiles[k] / 100 * static_cast<double>(values.size() - 1));
   return result;
 }
 
@@ -132,28 +176,63 @@ namespace detail {
   return neighbours;
 }
 
-/// Median of every channel over the pixels outside all cells; NaN where there is none.
-[[nodiscard]] inline std::vector<double> background_levels(run_table const& table,
-                                                           view<float const, 3> pixels) {
-  std::vector<double> levels;
-  std::vector<float> values;
-  for (std::ptrdiff_t channel = 0; channel < pixels.extent(2); ++channel) {
-    values.clear();
-    for (std::ptrdiff_t row = 0; row < table.rows(); ++row) {
-      std::int32_t begin = 0;
-      auto const take_until = [&](std::int32_t end) {
-        for (std::int32_t c = begin; c < end; ++c) values.push_back(pixels(row, c, channel));
-      };
-      for (row_run const& run : table.row(row)) {
-        take_until(run.begin);
-        begin = run.end;
-      }
-      take_until(static_cast<std::int32_t>(pixels.extent(1)));
+/// Calls `visit(value)` for one channel of every pixel outside all cells.
+template <class Visit>
+void for_each_outside(run_table const& table, view<float const, 3> pixels, std::ptrdiff_t channel,
+                      Visit const& visit) {
+  std::ptrdiff_t const stride = pixels.extent(2);
+  for (std::ptrdiff_t row = 0; row < table.rows(); ++row) {
+    float const* const values = &pixels(row, 0, channel);
+    std::int32_t begin = 0;
+    auto const visit_until = [&](std::int32_t end) {
+      for (std::int32_t c = begin; c < end; ++c) visit(values[c * stride]);
+    };
+    for (row_run const& run : table.row(row)) {
+      visit_until(run.begin);
+      begin = run.end;
     }
-    levels.push_back(values.empty()
-                         ? std::numeric_limits<double>::quiet_NaN()
-                         : value_at_rank(values, static_cast<double>(values.size() - 1) / 2, 0));
+    visit_until(static_cast<std::int32_t>(pixels.extent(1)));
   }
+}
+
+/// Median of one channel over the pixels outside all cells; NaN where there is none. Counts by the
+/// leading bits say in which of 65,536 bins the middle lies; only that bin is sorted.
+[[nodiscard]] inline double background_level(run_table const& table, view<float const, 3> pixels,
+                                             std::ptrdiff_t channel) {
+  std::vector<std::uint32_t> counts(std::size_t{1} << 16U, 0);
+  std::size_t total = 0;
+  for_each_outside(table, pixels, channel, [&](float value) {
+    ++counts[ordered_bits(value) >> 16U];
+    ++total;
+  });
+  if (total == 0) return std::numeric_limits<double>::quiet_NaN();
+  // The two middle ranks, which are one for an odd number of pixels.
+  std::size_t const lower_rank = (total - 1) / 2;
+  std::size_t const upper_rank = total / 2;
+  std::size_t first = 0;
+  std::size_t before = 0;
+  while (before + counts[first] <= lower_rank) before += counts[first++];
+  std::size_t last = first;
+  for (std::size_t sum = before + counts[first]; sum <= upper_rank; sum += counts[last]) ++last;
+  std::vector<float> middle;
+  for_each_outside(table, pixels, channel, [&](float value) {
+    std::size_t const bin = ordered_bits(value) >> 16U;
+    if (bin >= first && bin <= last) middle.push_back(value);
+  });
+  std::sort(middle.begin(), middle.end(),
+            [](float a, float b) { return ordered_bits(a) < ordered_bits(b); });
+  return (static_cast<double>(middle[lower_rank - before]) +
+          static_cast<double>(middle[upper_rank - before])) /
+         2;
+}
+
+[[nodiscard]] inline std::vector<double> background_levels(run_table const& table,
+                                                           view<float const, 3> pixels,
+                                                           exec::threads threads) {
+  std::vector<double> levels(static_cast<std::size_t>(pixels.extent(2)));
+  for_each_task(threads, pixels.extent(2), [&](std::ptrdiff_t channel) {
+    levels[static_cast<std::size_t>(channel)] = background_level(table, pixels, channel);
+  });
   return levels;
 }
 
@@ -175,12 +254,12 @@ namespace detail {
   auto neighbours = find_neighbours(table, static_cast<std::size_t>(groups.count()),
                                     static_cast<std::int32_t>(options.neighbour_reach_px));
   std::vector<double> const background =
-      options.background.empty() ? background_levels(table, pixels) : options.background;
+      options.background.empty() ? background_levels(table, pixels, threads) : options.background;
   extent2 const extent{static_cast<int>(cells.shape()[0]), static_cast<int>(cells.shape()[1])};
   std::vector<cell_statistics> result(static_cast<std::size_t>(groups.count()));
   for_each_range(threads, groups.count(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     region_scratch scratch;
-    std::vector<float> values;
+    intensity_scratch intensities;
     for (std::ptrdiff_t k = begin; k < end; ++k) {
       auto const runs = groups.of(k);
       auto& cell = result[static_cast<std::size_t>(k)];
@@ -190,7 +269,7 @@ namespace detail {
       cell.rod = rod_of(cell.shape);
       for (std::size_t channel = 0; channel < channels; ++channel) {
         cell.channels.push_back(
-            describe_intensity(runs, pixels, static_cast<std::ptrdiff_t>(channel), values));
+            describe_intensity(runs, pixels, static_cast<std::ptrdiff_t>(channel), intensities));
         cell.channels.back().background = background[channel];
       }
       if (channels > 0) cell.shape.mean_intensity = cell.channels.front().mean;
