@@ -17,7 +17,9 @@ struct conversion_request {
   std::string statistics_rule = "auto";  ///< of Keras weights: auto, std or variance
   std::vector<std::string> channels;     ///< names of the input channels; empty: by the field
   std::vector<std::string> classes;      ///< names of the classes; empty: edge, interior, …
-  double pixel_size_um = 0.0;            ///< 0: unknown
+  double pixel_size_um = 0.0;            ///< 0: unknown, or what the input says
+  double interval_s = 0.0;               ///< between frames; 0: what the input says
+  std::filesystem::path like;            ///< image or time series that areas were drawn on
 };
 
 /// One of the things that `septum convert` does.

@@ -8,13 +8,18 @@
 #include <vector>
 
 #include "conversion.hpp"
+#include "convert_data.hpp"
 #include "options.hpp"
 
 namespace program {
 namespace {
 
 // What is tried in this order; the first that accepts the files does the work.
-std::vector<converter> converters() { return {keras_converter()}; }
+std::vector<converter> converters() {
+  std::vector<converter> all{keras_converter()};
+  for (auto& each : data_converters()) all.push_back(std::move(each));
+  return all;
+}
 
 void convert(conversion_request request, common_options const& common) {
   request.output = request.inputs.back();
@@ -42,7 +47,8 @@ void register_convert(CLI::App& app, common_options& common) {
   for (auto const& each : converters()) known += "  " + each.what + "\n";
   command.footer("Converts, by the names of the files:\n" + known +
                  "Example: septum convert net_0.h5 net_1.h5 net_2.h5 net_3.h5 net_4.h5 "
-                 "nuclei.safetensors");
+                 "nuclei.safetensors\n"
+                 "         septum convert RoiSet.zip labels.tif --like phase.tif");
   command
       .add_option("FILES", given->inputs, "Files to convert, and last the file or folder to write")
       ->required()
@@ -59,8 +65,16 @@ void register_convert(CLI::App& app, common_options& common) {
       ->delimiter(',');
   command
       .add_option("--pixel-size", given->pixel_size_um,
-                  "Side of a pixel in um that the net expects")
+                  "Side of a pixel in um: what the net expects, or what an image is to say")
       ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--interval", given->interval_s,
+                  "Seconds between frames that a time series is to say; 0: as the input")
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--like", given->like,
+                  "Image or time series that ImageJ areas were drawn on, for its size")
+      ->check(CLI::ExistingPath);
   add_common_options(command, common);
   command.callback([given, &common] { convert(*given, common); });
 }
