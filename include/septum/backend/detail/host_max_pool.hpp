@@ -96,36 +96,49 @@ void host_max_pool_backward_tiled(exec::threads threads, layer_problem const& pr
 /// adds in the order of the windows.
 template <class T>
 void host_max_pool_backward_overlapping(exec::threads threads, layer_problem const& problem,
-                                        view<T const, 4> x, view<T const, 4> dy, view<T, 4> dx) {
+                                        view<T const, 4> x, view<T const, 4> y, view<T const, 4> dy,
+                                        view<T, 4> dx) {
   int const kernel = problem.geometry.kernel;
   int const stride = problem.geometry.stride;
   int const dilation = problem.geometry.dilation;
   std::ptrdiff_t const channels = problem.in.channels;
   std::ptrdiff_t const row_values = problem.in.width * channels;
-  constexpr std::ptrdiff_t group = line_lanes<T>::width;
+  constexpr std::ptrdiff_t line = line_lanes<T>::width;
+  // As many tasks as threads: the longer a task's run of channels, the fewer lines it touches.
+  std::ptrdiff_t const wanted = std::clamp<std::ptrdiff_t>(
+      (threads.count + problem.batch - 1) / problem.batch, 1, (channels + line - 1) / line);
+  std::ptrdiff_t const group = (channels / wanted + line - 1) / line * line;
   std::ptrdiff_t const groups = (channels + group - 1) / group;
   for_each_range(threads, problem.batch * groups, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t task = begin; task < end; ++task) {
       std::ptrdiff_t const n = task / groups;
       std::ptrdiff_t const first = task % groups * group;
-      std::ptrdiff_t const last = std::min(first + group, channels);
+      std::ptrdiff_t const count = std::min(group, channels - first);
       std::ptrdiff_t const image = n * problem.in.height * row_values;
       for (std::ptrdiff_t pixel = 0; pixel < problem.in.height * problem.in.width; ++pixel)
-        std::fill(dx.data() + image + pixel * channels + first,
-                  dx.data() + image + pixel * channels + last, T{0});
+        std::fill_n(dx.data() + image + pixel * channels + first, count, T{0});
       for (std::ptrdiff_t r = 0; r < problem.out.height; ++r)
-        for (std::ptrdiff_t c = 0; c < problem.out.width; ++c)
-          for (std::ptrdiff_t k = first; k < last; ++k) {
-            std::ptrdiff_t best = image + r * stride * row_values + c * stride * channels + k;
-            std::ptrdiff_t const corner = best;
+        for (std::ptrdiff_t c = 0; c < problem.out.width; ++c) {
+          std::ptrdiff_t const corner =
+              image + r * stride * row_values + c * stride * channels + first;
+          std::ptrdiff_t const out =
+              ((n * problem.out.height + r) * problem.out.width + c) * channels + first;
+          for_each_lanes<T>(count, [&]<class Lanes>(std::ptrdiff_t k) {
+            Lanes const zero = Lanes::all(T{0});
+            Lanes const largest = Lanes::load(y.data() + out + k);
+            Lanes slope = Lanes::load(dy.data() + out + k);
             for (int i = 0; i < kernel; ++i)
               for (int j = 0; j < kernel; ++j) {
-                std::ptrdiff_t const here =
-                    corner + i * dilation * row_values + j * dilation * channels;
-                if (x.data()[here] > x.data()[best]) best = here;
+                std::ptrdiff_t const at =
+                    corner + i * dilation * row_values + j * dilation * channels + k;
+                Lanes const here = Lanes::load(x.data() + at);
+                // The first maximum takes the gradient; nothing is left for a second one.
+                (Lanes::load(dx.data() + at) + where_equal(here, largest, slope, zero))
+                    .store(dx.data() + at);
+                slope = where_equal(here, largest, zero, slope);
               }
-            dx.data()[best] += dy(n, r, c, k);
-          }
+          });
+        }
     }
   });
 }
@@ -138,7 +151,7 @@ void host_max_pool_backward(exec::threads threads, layer_problem const& problem,
   if (g.dilation == 1 && g.stride == g.kernel)
     host_max_pool_backward_tiled<T>(threads, problem, x, y, dy, dx);
   else
-    host_max_pool_backward_overlapping<T>(threads, problem, x, dy, dx);
+    host_max_pool_backward_overlapping<T>(threads, problem, x, y, dy, dx);
 }
 
 }  // namespace septum::inline SEPTUM_ABI::detail

@@ -42,14 +42,15 @@ inline dnnl::engine const& onednn_engine() {
   return engine;
 }
 
-/// C = op(A) op(B) + beta C for row-major matrices without gaps: C is rows x columns, op(A) rows x
-/// depth; `a` and `b` are 'N' (as stored) or 'T' (transposed).
+/// C = op(A) op(B) + beta C for row-major matrices: C is rows x columns without gaps, op(A) rows x
+/// depth; `a` and `b` are 'N' (as stored) or 'T' (transposed). A transposed A has `left_stride`
+/// values per row, all other matrices have no gaps.
 inline void onednn_product(char a, char b, std::ptrdiff_t rows, std::ptrdiff_t columns,
-                           std::ptrdiff_t depth, float const* left, float const* right, float beta,
-                           float* result) {
+                           std::ptrdiff_t depth, float const* left, std::ptrdiff_t left_stride,
+                           float const* right, float beta, float* result) {
   checked_onednn("multiply matrices", [&] {
     dnnl::error::wrap_c_api(
-        dnnl_sgemm(a, b, rows, columns, depth, 1.0F, left, a == 'N' ? depth : rows, right,
+        dnnl_sgemm(a, b, rows, columns, depth, 1.0F, left, a == 'N' ? depth : left_stride, right,
                    b == 'N' ? columns : depth, beta, result, columns),
         "sgemm failed");
   });
