@@ -138,8 +138,9 @@ class svg_canvas {
              std::string{style} + "/>\n";
   }
   /// `path` is in SVG's path language.
-  void path(std::string_view path, std::string_view style) {
-    text_ += "<path d=\"" + std::string{path} + "\" " + std::string{style} + "/>\n";
+  void path(std::string_view path, std::string_view style, std::string_view tooltip = {}) {
+    text_ += "<path d=\"" + std::string{path} + "\" " + std::string{style};
+    text_ += tooltip.empty() ? "/>\n" : "><title>" + xml_text(tooltip) + "</title></path>\n";
   }
   /// `anchor` is start, middle or end; `y` is the base line.
   void words(double x, double y, std::string_view text, std::string_view anchor,
