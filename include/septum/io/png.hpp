@@ -89,29 +89,42 @@ void for_each_png_value(png_pixels const& pixels, Set const& set) {
   return detail::png_labels(detail::decode_png(content.bytes(), name, limits.max_pixels), name);
 }
 
-/// Writes 8-bit or 16-bit pixels: axes row, column, or row, column, channel with 1 (gray), 2 (gray
-/// and alpha), 3 (RGB) or 4 (RGBA) channels. Equal arrays give equal files.
-/// throws     io_error when the file cannot be written, shape_error for other extents
-template <class T, std::size_t Rank>
-  requires((std::same_as<T, std::uint8_t> || std::same_as<T, std::uint16_t>)&&(Rank == 2 ||
-                                                                               Rank == 3))
-void write_png(std::filesystem::path const& path, xt::xtensor<T, Rank> const& array) {
+/// Numbers that a PNG holds.
+template <class T>
+concept PngPixel = std::same_as<T, std::uint8_t> || std::same_as<T, std::uint16_t>;
+
+/// The bytes of a PNG with 8-bit or 16-bit pixels: axes row, column, or row, column, channel with 1
+/// (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGBA) channels. Equal arrays give equal bytes.
+/// @param name  of the picture in messages
+/// throws     shape_error for other extents
+template <PngPixel T, std::size_t Rank>
+  requires(Rank == 2 || Rank == 3)
+[[nodiscard]] std::vector<std::byte> encode_png(xt::xtensor<T, Rank> const& array,
+                                                std::string const& name) {
   auto const& shape = array.shape();
   std::size_t const channels = Rank == 3 ? shape[Rank - 1] : 1;
   // The standard's limit on a side.
   constexpr std::size_t largest = std::numeric_limits<std::int32_t>::max();
   if (array.size() == 0 || shape[0] > largest || shape[1] > largest || channels > 4)
-    throw shape_error{
-        "septum.png.9",
-        detail::shown(path) + ": expected pixels with 1 to 4 channels to write, found " +
-            to_text(shape[0]) + " x " + to_text(shape[1]) + " with " + to_text(channels)};
+    throw shape_error{"septum.png.9",
+                      name + ": expected pixels with 1 to 4 channels to write, found " +
+                          to_text(shape[0]) + " x " + to_text(shape[1]) + " with " +
+                          to_text(channels)};
   detail::png_pixels pixels{.width = static_cast<std::uint32_t>(shape[1]),
                             .height = static_cast<std::uint32_t>(shape[0]),
                             .channels = static_cast<std::uint32_t>(channels),
                             .bits = 8 * sizeof(T)};
   pixels.data.resize(array.size() * sizeof(T));
   std::memcpy(pixels.data.data(), array.data(), pixels.data.size());
-  write_file(path, detail::encode_png(pixels, detail::shown(path)));
+  return detail::encode_png(pixels, name);
+}
+
+/// Writes what encode_png() gives.
+/// throws     io_error when the file cannot be written, shape_error as encode_png()
+template <PngPixel T, std::size_t Rank>
+  requires(Rank == 2 || Rank == 3)
+void write_png(std::filesystem::path const& path, xt::xtensor<T, Rank> const& array) {
+  write_file(path, encode_png(array, detail::shown(path)));
 }
 
 }  // namespace septum::inline SEPTUM_ABI::io
