@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(eigen_with_and_without_the_direct_convolution) {
       for (bool const direct : {false, septum::detail::has_direct_convolution()}) {
         septum::context<eigen> context{septum::exec::threads{2}};
         auto plan = conv::prepare(context, problem);
-        plan.direct = direct;
+        plan.own.available = direct;
         auto const packed = conv::pack(context, plan, std::span<float const>{parameters});
         std::vector<float> y(expected.size());
         conv::forward(context, plan, packed,

@@ -1,6 +1,6 @@
 #pragma once
 #include <septum/backend/detail/host_batch_norm.hpp>
-#include <septum/backend/detail/host_convolution.hpp>
+#include <septum/backend/detail/host_inference.hpp>
 #include <septum/backend/detail/host_max_pool.hpp>
 #include <septum/backend/detail/host_pointwise.hpp>
 #include <septum/backend/problem.hpp>
@@ -40,29 +40,39 @@ struct context<eigen> {
 /// Convolution and dense layer. Windows are gathered into matrices of `block` rows (im2col), which
 /// one Eigen product multiplies with the weights. Blocks have the same number of rows everywhere,
 /// the last one filled up with zeros, so that the place of a pixel does not change its sum.
-/// Forward in float, processors with AVX2 run the direct convolution instead.
+/// Forward in float, processors with AVX2 or AVX-512 run our direct or Winograd convolution
+/// instead.
 template <class T>
 struct kernel<eigen, kind::conv, T> {
   struct plan {
     layer_problem problem;
-    bool direct = std::is_same_v<T, float> && detail::has_direct_convolution();
+    detail::host_inference own{};  // float only
   };
   struct packed {
     std::vector<T> parameters;  // weights (filter, row, column, channel), then bias
     std::vector<T> transposed;  // weights (channel, row, column, filter); empty when not trained
-    detail::direct_weights direct;  // empty when not used
+    detail::host_inference::packed own;  // empty when not used
   };
   struct saved {};
 
   static plan prepare(context<eigen>& ctx, layer_problem const& problem) {
-    ctx.scratch.reserve(scratch_bytes(problem, ctx.threads));
-    return {problem};
+    plan p{problem};
+    if constexpr (std::is_same_v<T, float>) p.own = detail::host_inference{problem};
+    if (p.own.available && !problem.training)
+      ctx.scratch.reserve(p.own.scratch_bytes(problem, ctx.threads));
+    else
+      ctx.scratch.reserve(scratch_bytes(problem, ctx.threads));
+    return p;
+  }
+  static int grid([[maybe_unused]] layer_problem const& problem) {
+    if constexpr (std::is_same_v<T, float>) return detail::host_inference::grid(problem);
+    return 1;
   }
 
   static packed pack(context<eigen>&, plan const& p, std::span<T const> parameters) {
     packed w{{parameters.begin(), parameters.end()}, {}, {}};
     if constexpr (std::is_same_v<T, float>)
-      if (p.direct) w.direct = {p.problem, parameters};
+      if (p.own.available) w.own = p.own.pack(p.problem, parameters);
     if (p.problem.training && p.problem.input_gradient) {
       auto const filters = static_cast<std::size_t>(p.problem.out.channels);
       auto const channels = static_cast<std::size_t>(p.problem.in.channels);
@@ -82,7 +92,7 @@ struct kernel<eigen, kind::conv, T> {
   static void forward(context<eigen>& ctx, plan const& p, packed const& w, view<T const, 4> x,
                       view<T, 4> y) {
     if constexpr (std::is_same_v<T, float>)
-      if (p.direct) return detail::direct_convolve(ctx.threads, p.problem, w.direct, x, y);
+      if (p.own.available) return p.own.forward(ctx.threads, p.problem, w.own, ctx.scratch, x, y);
     auto const filters = static_cast<std::size_t>(p.problem.out.channels);
     T const* const bias = w.parameters.data() + w.parameters.size() - filters;
     multiply_windows(ctx, p.problem, windows{x, p.problem.out, p.problem.geometry, 1},

@@ -9,6 +9,13 @@
 
 namespace septum::inline SEPTUM_ABI {
 
+/// How convolutions are computed in inference. `direct` sums window by window; `winograd` takes
+/// Winograd's minimal filtering for every layer that has such a form, with a quarter of the
+/// multiplications and about three times the rounding error; `automatic` takes it where it is
+/// faster. Which layers those are depends on the net and the processor's instructions, never on
+/// the extent of an image, on tiles or on threads.
+enum class convolution_algorithm { automatic, direct, winograd };
+
 /// One layer at run time: everything a kernel needs to know to prepare itself. The same struct
 /// serves every kind of layer, so that a user's kernel is prepared like the built-in ones.
 struct layer_problem {
@@ -20,6 +27,7 @@ struct layer_problem {
   bool training = false;       ///< forward_train and backward will be called
   bool input_gradient = true;  ///< backward has to compute dx (false for the first layer)
   double dropout_rate = 0.0;   ///< dropout only
+  convolution_algorithm convolution = convolution_algorithm::direct;  ///< convolutions only
 };
 
 // The contract of kernel<B, Kind, T>. Maps are contiguous view<T, 4> with axes batch, row, column,
@@ -31,6 +39,12 @@ struct layer_problem {
 //   static packed pack(context<B>&, plan const&, std::span<T const> parameters);
 //   static void   forward(context<B>&, plan const&, packed const&, view<T const, 4> x,
 //                         view<T, 4> y);            inference: running statistics, no dropout
+//
+// A kernel whose calls have to start at certain rows and columns adds
+//
+//   static int    grid(layer_problem const&);   first row and column of y are multiples of it in
+//                                               the whole map; the views may have fewer rows than
+//                                               the problem says
 //
 // A kernel that trains adds
 //

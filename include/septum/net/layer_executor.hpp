@@ -21,6 +21,8 @@ class layer_executor {
  public:
   virtual ~layer_executor() = default;
   virtual void prepare(layer_problem const& problem) = 0;
+  /// First row and column of every call's output are multiples of it (backend/problem.hpp).
+  [[nodiscard]] virtual int grid(layer_problem const& problem) const = 0;
   /// One parameter set in the kernel's own order.
   [[nodiscard]] virtual std::shared_ptr<void const> pack(std::span<T const> parameters) = 0;
   virtual void forward(void const* packed, view<T const, 4> x, view<T, 4> y) = 0;
@@ -51,6 +53,10 @@ class kernel_executor final : public layer_executor<T> {
     plan_ = kernel_type::prepare(*context_, problem);
     if constexpr (can_train)
       if (problem.training) saved_.value = kernel_type::make_saved(*context_, plan_);
+  }
+  int grid([[maybe_unused]] layer_problem const& problem) const override {
+    if constexpr (requires { kernel_type::grid(problem); }) return kernel_type::grid(problem);
+    return 1;
   }
   std::shared_ptr<void const> pack(std::span<T const> parameters) override {
     return std::make_shared<packed const>(kernel_type::pack(*context_, plan_, parameters));
@@ -97,6 +103,7 @@ struct layer_assembly {
   std::size_t parameter_count = 0;
   std::vector<layer_row> (*rows)(int height, int width) = nullptr;
   exec::threads threads{};
+  convolution_algorithm convolution = convolution_algorithm::direct;
   std::shared_ptr<void> contexts;  // keeps alive what the executors point to
   /// Fresh executors: a plan set of their own for every input extent.
   std::function<std::vector<layer_entry<T>>()> make_layers;
@@ -142,7 +149,8 @@ std::vector<layer_row> row_vector(int height, int width) {
 }
 
 template <Stack S, Backend B, class T, bool Training>
-layer_assembly<T> assemble(exec::threads threads) {
+layer_assembly<T> assemble(exec::threads threads,
+                           convolution_algorithm convolution = convolution_algorithm::direct) {
   using base = base_stack_t<S>;
   using layers = typename base::template apply<
       layer_factory<B, T>::template with_layers<Training>::template apply>;
@@ -153,6 +161,7 @@ layer_assembly<T> assemble(exec::threads threads) {
           base::parameter_count,
           &row_vector<S>,
           threads,
+          convolution,
           std::move(contexts),
           [raw] { return layers::all(*raw); }};
 }
