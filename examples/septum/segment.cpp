@@ -17,6 +17,8 @@ namespace {
 
 // Options that override the preset's values where they are given.
 struct overrides {
+  std::string method;
+  std::string nuclear_rule;
   std::optional<double> threshold;
   std::optional<std::int64_t> area_min;
   std::optional<std::int64_t> area_max;
@@ -24,22 +26,66 @@ struct overrides {
   std::optional<double> eccentricity_min;
   std::optional<double> eccentricity_max;
   std::optional<int> grow;
+  std::optional<double> nuclei_threshold;
+  std::optional<std::int64_t> nuclei_area_min;
+  std::optional<double> nuclei_solidity_min;
+  std::optional<double> nuclei_eccentricity_max;
+  std::optional<int> nuclei_local_window;
+  std::optional<double> nuclei_local_offset;
+  std::optional<int> iterations;
+  std::optional<int> smoothing;
+  std::optional<double> outward;
+  std::optional<int> crf_iterations;
+  std::optional<double> class_score_min;
 
   void apply(refinement& to) const {
-    if (threshold) to.threshold = *threshold;
-    if (area_min) to.area_min_px = *area_min;
-    if (area_max) to.area_max_px = *area_max;
-    if (solidity_min) to.solidity_min = *solidity_min;
-    if (eccentricity_min) to.eccentricity_min = *eccentricity_min;
-    if (eccentricity_max) to.eccentricity_max = *eccentricity_max;
-    if (grow) to.grow_px = *grow;
+    if (method == "threshold") to.method = refinement_method::threshold;
+    if (method == "contours") to.method = refinement_method::contours;
+    if (method == "crf") to.method = refinement_method::crf;
+    if (method == "crf-contours") to.method = refinement_method::crf_contours;
+    if (!nuclear_rule.empty()) to.nuclei = published_nuclear_rule(nuclear_rule);
+    auto& nuclei = to.nuclei;
+    bool const cells_are_nuclei = to.method == refinement_method::nuclei;
+    take(nuclei_threshold, nuclei.above);
+    take(nuclei_area_min, nuclei.area_min);
+    take(nuclei_solidity_min, nuclei.solidity_min);
+    take(nuclei_eccentricity_max, nuclei.eccentricity_max);
+    take(nuclei_local_window, nuclei.local_window);
+    take(nuclei_local_offset, nuclei.local_offset);
+    if (cells_are_nuclei) {
+      take(threshold, nuclei.above);
+      take(area_min, nuclei.area_min);
+      take(solidity_min, nuclei.solidity_min);
+      take(eccentricity_max, nuclei.eccentricity_max);
+    } else {
+      take(threshold, to.threshold);
+      take(area_min, to.area_min_px);
+      take(solidity_min, to.solidity_min);
+      take(eccentricity_max, to.eccentricity_max);
+    }
+    take(area_max, to.area_max_px);
+    take(eccentricity_min, to.eccentricity_min);
+    take(grow, to.grow_px);
+    take(iterations, to.contour_iterations);
+    take(smoothing, to.contour_smoothing);
+    take(outward, to.lambda_outside);
+    take(crf_iterations, to.crf.iterations);
+    take(class_score_min, to.class_score_min);
+  }
+
+ private:
+  template <class From, class To>
+  static void take(std::optional<From> const& from, To& to) {
+    if (from) to = static_cast<To>(*from);
   }
 };
 
 struct arguments {
   image_arguments images;
   std::vector<std::filesystem::path> models;
+  std::vector<std::filesystem::path> nuclei_models;
   std::string preset = "bacteria";
+  std::string mode = "labels";
   std::string pad;
   std::string nonfinite = "error";
   bool clear_border = false;
@@ -60,29 +106,137 @@ septum::model read_models(std::vector<std::filesystem::path> const& paths) {
   return all;
 }
 
+nlohmann::ordered_json classes_json(std::vector<class_summary> const& classes) {
+  nlohmann::ordered_json result = nlohmann::ordered_json::object();
+  for (auto const& each : classes) {
+    auto& entry = result[each.name.empty() ? "undecided" : each.name];
+    entry["cells"] = each.cells;
+    if (!each.histogram.empty()) entry["score_histogram"] = each.histogram;
+  }
+  return result;
+}
+
+// Without the net of the nuclei there is nothing that contours could start from.
+refinement refinement_of(arguments const& given) {
+  auto refining = preset_refinement(given.preset, given.mode == "published");
+  bool const no_nuclei = given.nuclei_models.empty() && needs_nuclei(refining);
+  if (no_nuclei && given.mode != "published" && given.refining.method.empty())
+    refining.method = refinement_method::threshold;
+  given.refining.apply(refining);
+  refining.clear_border = given.clear_border;
+  if (given.keep_holes) refining.fill_holes = false;
+  return refining;
+}
+
 void segment(arguments const& given, common_options const& common) {
   auto request = given.request;
-  request.refining = preset_refinement(given.preset);
-  given.refining.apply(request.refining);
-  request.refining.clear_border = given.clear_border;
-  if (given.keep_holes) request.refining.fill_holes = false;
+  request.refining = refinement_of(given);
   request.write_overlays = !given.no_overlays;
   request.pad_by_reflection = given.pad == "reflect";
   request.zero_nonfinite = given.nonfinite == "zero";
   auto const trained = read_models(given.models);
-  auto const frames = list_inputs(given.images, trained.description.channels);
+  if (!given.nuclei_models.empty()) request.nuclear_model = read_models(given.nuclei_models);
+  auto const frames = list_inputs(given.images, channels_of_run(trained, request));
   auto const result = segment_frames(frames, trained, request, common);
   say(common, "Cells: " + (request.out / "cells.csv").string() + "; look at " +
                   (request.out / (request.write_overlays ? "overlay" : "labels")).string());
-  print_json(common, {{"seconds",
-                       {{"read", result.seconds.at("read")},
-                        {"normalize", result.seconds.at("normalize")},
-                        {"predict", result.seconds.at("predict")},
-                        {"refine", result.seconds.at("refine")},
-                        {"write", result.seconds.at("write")}}},
-                      {"frames", result.frames},
-                      {"cells", result.cells},
-                      {"peak_bytes", result.peak_bytes}});
+  nlohmann::ordered_json summary{{"seconds",
+                                  {{"read", result.seconds.at("read")},
+                                   {"normalize", result.seconds.at("normalize")},
+                                   {"predict", result.seconds.at("predict")},
+                                   {"refine", result.seconds.at("refine")},
+                                   {"write", result.seconds.at("write")}}},
+                                 {"frames", result.frames},
+                                 {"cells", result.cells}};
+  if (request.nuclear_model) summary["nuclei"] = result.nuclei;
+  if (!result.classes.empty()) summary["classes"] = classes_json(result.classes);
+  summary["peak_bytes"] = result.peak_bytes;
+  print_json(common, summary);
+}
+
+void add_nuclei_options(CLI::App& command, arguments& given) {
+  auto& refining = given.refining;
+  command
+      .add_option("--nuclei-model", given.nuclei_models,
+                  "Model of the nuclei that seed the cells of cytoplasm and coculture; they are "
+                  "written below OUT/nuclei")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--nuclei-rule", refining.nuclear_rule,
+                  "How nuclei are told: hela (p > 0.75, area 100, eccentricity 0.95, solidity "
+                  "0.75; also 3T3, MCF10A), coculture (any eccentricity), raw (p > 0.5, area 50, "
+                  "any eccentricity; also BMDM), plating (dim nuclei: p above the local median)")
+      ->check(CLI::IsMember({"hela", "coculture", "raw", "plating"}));
+  command.add_option("--nuclei-threshold", refining.nuclei_threshold, "Probability of a nucleus")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--nuclei-area-min", refining.nuclei_area_min, "Smallest nucleus in px");
+  command
+      .add_option("--nuclei-solidity-min", refining.nuclei_solidity_min,
+                  "Least area / convex area of a nucleus")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--nuclei-eccentricity-max", refining.nuclei_eccentricity_max,
+                  "Of a nucleus; 0 circle, 1 line")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--nuclei-local-window", refining.nuclei_local_window,
+                  "Odd side in px of the box whose median a nucleus exceeds; 0: one threshold")
+      ->check(CLI::Range(0, 1023));
+  command
+      .add_option("--nuclei-local-offset", refining.nuclei_local_offset,
+                  "By how much a nucleus exceeds that median")
+      ->check(CLI::Range(-1.0, 1.0));
+}
+
+void add_refining_options(CLI::App& command, arguments& given) {
+  auto& refining = given.refining;
+  command
+      .add_option("--preset", given.preset,
+                  "Application: what follows the net, with the published settings")
+      ->check(CLI::IsMember({"bacteria", "nuclei", "cytoplasm", "coculture"}))
+      ->capture_default_str();
+  command
+      .add_option("--mode", given.mode,
+                  "published: the paper's masks, pixel for pixel; labels: touching cells without "
+                  "a gap, holes filled")
+      ->check(CLI::IsMember({"published", "labels"}))
+      ->capture_default_str();
+  command
+      .add_option("--refine", refining.method,
+                  "Instead of the preset's: threshold alone, contours from nuclei, a random field "
+                  "and then threshold (crf), or and then contours (crf-contours)")
+      ->check(CLI::IsMember({"threshold", "contours", "crf", "crf-contours"}));
+  command.add_option("--threshold", refining.threshold, "Interior probability of a cell")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--area-min", refining.area_min, "Smallest cell in px");
+  command.add_option("--area-max", refining.area_max, "Largest cell in px; 0: none");
+  command.add_option("--solidity-min", refining.solidity_min, "Least area / convex area")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--eccentricity-min", refining.eccentricity_min, "0 circle, 1 line")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--eccentricity-max", refining.eccentricity_max, "0 circle, 1 line")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--grow", refining.grow,
+                  "Grow cells by so many px without merging them: the edge class belongs to "
+                  "nobody, so interiors are smaller than cells")
+      ->check(CLI::Range(0, 100));
+  add_nuclei_options(command, given);
+  command.add_option("--iterations", refining.iterations, "Of the contours; 120 by default")
+      ->check(CLI::Range(0, 100000));
+  command.add_option("--smoothing", refining.smoothing, "Steps in each iteration; 1 by default")
+      ->check(CLI::Range(0, 100));
+  command
+      .add_option("--outward", refining.outward,
+                  "Weight of what lies outside a contour, in mode labels; more grows the cells; "
+                  "1.5 by default")
+      ->check(CLI::Range(0.1, 10.0));
+  command.add_option("--crf-iterations", refining.crf_iterations, "Of the random field")
+      ->check(CLI::Range(0, 1000));
+  command
+      .add_option("--class-score-min", refining.class_score_min,
+                  "Leave the class of a cell undecided below this score (coculture)")
+      ->check(CLI::Range(0.0, 1.0));
 }
 
 }  // namespace
@@ -92,9 +246,8 @@ void register_segment(CLI::App& app, common_options& common) {
   CLI::App& command = *app.add_subcommand("segment", "Segments images with a trained model");
   command.footer(
       "Example: septum segment movie/ --model bacteria.safetensors --out cells\n"
-      "         septum segment --channel phase=p.tif --channel nuclear=n.tif --model "
-      "hela.safetensors"
-      " --preset cytoplasm --out cells");
+      "         septum segment --channel phase=p.tif --channel nuclear=n.tif --preset cytoplasm "
+      "--model hela.safetensors --nuclei-model nuclei.safetensors --out cells");
   command
       .add_option("IMAGE", given->images.paths,
                   "Image files, time series, data-set folders, or folders of frames")
@@ -107,24 +260,7 @@ void register_segment(CLI::App& app, common_options& common) {
       ->required()
       ->check(CLI::ExistingFile);
   command.add_option("--out", given->request.out, "Folder for the results")->required();
-  command.add_option("--preset", given->preset, "Published settings of the steps after the net")
-      ->check(CLI::IsMember({"bacteria", "nuclei", "cytoplasm"}))
-      ->capture_default_str();
-  command.add_option("--threshold", given->refining.threshold, "Interior probability of a cell")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--area-min", given->refining.area_min, "Smallest cell in px");
-  command.add_option("--area-max", given->refining.area_max, "Largest cell in px; 0: none");
-  command.add_option("--solidity-min", given->refining.solidity_min, "Least area / convex area")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--eccentricity-min", given->refining.eccentricity_min, "0 circle, 1 line")
-      ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--eccentricity-max", given->refining.eccentricity_max, "0 circle, 1 line")
-      ->check(CLI::Range(0.0, 1.0));
-  command
-      .add_option("--grow", given->refining.grow,
-                  "Grow cells by so many px without merging them: the edge class belongs to "
-                  "nobody, so interiors are smaller than cells")
-      ->check(CLI::Range(0, 100));
+  add_refining_options(command, *given);
   command.add_flag("--clear-border", given->clear_border, "Drop cells at the border");
   command.add_flag("--keep-holes", given->keep_holes, "Do not fill holes in cells");
   command.add_option("--pad", given->pad, "Continue the image beyond its border")

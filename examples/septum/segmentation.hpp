@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <septum/image/types.hpp>
 #include <septum/io/image.hpp>
 #include <septum/net/model.hpp>
@@ -10,35 +11,17 @@
 #include "inputs.hpp"
 #include "nets.hpp"
 #include "options.hpp"
+#include "refinement.hpp"
 
 namespace program {
-
-/// What turns probabilities into cells. Names and units as on the command line.
-struct refinement {
-  double threshold = 0.6;
-  std::int64_t area_min_px = 25;
-  std::int64_t area_max_px = 0;  ///< 0: none
-  double solidity_min = 0.0;
-  double eccentricity_min = 0.0;
-  double eccentricity_max = 1.0;
-  bool clear_border = false;
-  bool fill_holes = true;
-  int grow_px = 0;  ///< dilates cells into background without merging them
-};
-
-/// The published settings per application (published nets: post-processing).
-/// @throws septum::unsupported_error on an unknown name
-[[nodiscard]] refinement preset_refinement(std::string const& name);
-
-/// Threshold, components, holes, region filters, growth.
-[[nodiscard]] septum::labels refine(septum::probabilities const& classes, septum::image const& raw,
-                                    refinement const& options);
 
 /// Where the results of a run go.
 struct segmentation_request {
   std::filesystem::path model;
   std::filesystem::path out;
   refinement refining{};
+  /// finds the nuclei that seed contours; their results go below out/nuclei
+  std::optional<septum::model> nuclear_model{};
   bool write_probabilities = false;
   bool write_overlays = true;
   std::size_t memory_mb = 512;
@@ -47,13 +30,27 @@ struct segmentation_request {
   bool zero_nonfinite = false;
 };
 
+/// Cells of one class.
+struct class_summary {
+  std::string name;  ///< empty: undecided
+  std::int64_t cells = 0;
+  /// number of cells by their score of the class, in equal bins over [0, 1]
+  std::vector<std::int64_t> histogram;
+};
+
 /// What a run did.
 struct segmentation_result {
   std::map<std::string, double> seconds;  ///< read, normalize, predict, refine, write
   std::int64_t cells = 0;
+  std::int64_t nuclei = 0;
+  std::vector<class_summary> classes;  ///< where there are several to choose from
   std::size_t frames = 0;
   std::size_t peak_bytes = 0;
 };
+
+/// Channels that the frames of a run have: those of the model, then what the nuclear one adds.
+[[nodiscard]] std::vector<std::string> channels_of_run(septum::model const& trained,
+                                                       segmentation_request const& request);
 
 /// Segments frames one by one with a progress bar; the results appear complete or not at all.
 segmentation_result segment_frames(std::vector<input_frame> const& frames,

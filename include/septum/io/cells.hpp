@@ -16,12 +16,16 @@ namespace septum::inline SEPTUM_ABI::io {
 
 /// Writes `cells.csv`: one row per cell per frame, units in the header. Columns: image, frame,
 /// label, class, area_px, area_um2, centroid_y_px, centroid_x_px, major_axis_px, minor_axis_px,
-/// eccentricity, solidity, orientation_rad, perimeter_px, touches_border, and mean_<channel> of
-/// every channel. Fields that are not known (area_um2 without a pixel size, class) are empty.
+/// eccentricity, solidity, orientation_rad, perimeter_px, touches_border, mean_<channel> of every
+/// channel, and score_<class> of every class to choose from. Fields that are not known (area_um2
+/// without a pixel size, class) are empty.
 class cells_writer {
  public:
-  cells_writer(std::filesystem::path const& path, std::vector<std::string> const& channels)
-      : channels_{channels.size()}, table_{path, columns(channels)} {}
+  cells_writer(std::filesystem::path const& path, std::vector<std::string> const& channels,
+               std::vector<std::string> const& scored_classes = {})
+      : channels_{channels.size()},
+        scores_{scored_classes.size()},
+        table_{path, columns(channels, scored_classes)} {}
 
   /// Appends the cells of one frame; regions of area 0 (numbers that no pixel carries) are left
   /// out.
@@ -29,14 +33,21 @@ class cells_writer {
   /// @param cells          as measure_regions gives them
   /// @param pixel_size_um  0 when unknown
   /// @param classes        name of the class of every entry of `cells`, or empty
-  /// throws     shape_error when a cell lacks the intensity of a channel, or `classes` has another
-  ///            length
+  /// @param scores         of every scored class, for every entry of `cells`
+  /// throws     shape_error when a cell lacks the intensity of a channel or a score, or `classes`
+  ///            or `scores` have another length
   void add(std::string_view name, std::int64_t frame, std::span<region_properties const> cells,
-           double pixel_size_um = 0.0, std::span<std::string const> classes = {}) {
+           double pixel_size_um = 0.0, std::span<std::string const> classes = {},
+           std::span<std::vector<double> const> scores = {}) {
     SEPTUM_EXPECTS(classes.empty() || classes.size() == cells.size(),
                    shape_error("septum.cells.1", "cells: expected a class for each of " +
                                                      to_text(cells.size()) + " cells, found " +
                                                      to_text(classes.size())));
+    for (std::size_t i = 0; i < (scores_ > 0 ? cells.size() : 0); ++i)
+      SEPTUM_EXPECTS(scores.size() == cells.size() && scores[i].size() == scores_,
+                     shape_error("septum.cells.3", "cells: expected " + to_text(scores_) +
+                                                       " scores for each of " +
+                                                       to_text(cells.size()) + " cells"));
     for (std::size_t i = 0; i < cells.size(); ++i) {
       region_properties const& cell = cells[i];
       if (cell.area_px == 0) continue;
@@ -65,6 +76,7 @@ class cells_writer {
                                       csv_field(cell.touches_border)};
       for (std::size_t channel = 0; channel < channels_; ++channel)
         fields.push_back(csv_field(cell.intensity[channel].mean));
+      for (std::size_t k = 0; k < scores_; ++k) fields.push_back(csv_field(scores[i][k]));
       table_.row_of(fields);
       ++rows_;
     }
@@ -75,16 +87,19 @@ class cells_writer {
   void commit() { table_.commit(); }
 
  private:
-  [[nodiscard]] static std::vector<std::string> columns(std::vector<std::string> const& channels) {
+  [[nodiscard]] static std::vector<std::string> columns(
+      std::vector<std::string> const& channels, std::vector<std::string> const& scored_classes) {
     std::vector<std::string> names{
         "image",        "frame",         "label",           "class",         "area_px",
         "area_um2",     "centroid_y_px", "centroid_x_px",   "major_axis_px", "minor_axis_px",
         "eccentricity", "solidity",      "orientation_rad", "perimeter_px",  "touches_border"};
     for (std::string const& channel : channels) names.push_back("mean_" + channel);
+    for (std::string const& name : scored_classes) names.push_back("score_" + name);
     return names;
   }
 
   std::size_t channels_;
+  std::size_t scores_;
   csv_writer table_;
   std::size_t rows_ = 0;
 };

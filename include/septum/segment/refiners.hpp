@@ -59,14 +59,14 @@ void refine(R const& refiner, labels& cells, probabilities const& maps, image co
     refiner(cells, maps, pixels);
 }
 
-/// Cells are the connected components of the pixels whose probability of `Class` is above a
-/// threshold. Replaces what the labels held.
-template <int Class>
+/// Cells are the connected components of the pixels whose probability of `Class`, or of it and
+/// `More` classes together, is above a threshold. Replaces what the labels held.
+template <int Class, int... More>
 struct threshold {
-  static_assert(Class >= 0,
+  static_assert(Class >= 0 && ((More >= 0) && ...),
                 "septum: a class index is negative. FIX: use the enum of your net, e.g. "
                 "threshold<my_net::interior>.");
-  static constexpr int needs_class = Class;
+  static constexpr int needs_class = std::max({Class, More...});
 
   /// pixels with p > above are cell; in [0, 1]
   float above = 0.5F;
@@ -75,22 +75,24 @@ struct threshold {
   /// whether pixels that touch at a corner belong together
   connectivity neighbours = connectivity::eight;
 
-  /// \throws shape_error `septum.segment.2` when the probabilities have no class `Class`.
+  /// \throws shape_error `septum.segment.2` when the probabilities have too few classes.
   void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
     auto const source = as_view(maps);
-    SEPTUM_EXPECTS(Class < source.extent(2),
-                   shape_error("septum.segment.2",
-                               "probabilities: expected at least " + std::to_string(Class + 1) +
-                                   " classes to read class " + std::to_string(Class) + ", found " +
-                                   std::to_string(source.extent(2))));
+    SEPTUM_EXPECTS(
+        needs_class < source.extent(2),
+        shape_error("septum.segment.2",
+                    "probabilities: expected at least " + std::to_string(needs_class + 1) +
+                        " classes to read class " + std::to_string(needs_class) + ", found " +
+                        std::to_string(source.extent(2))));
     cells.resize({maps.shape()[0], maps.shape()[1]});
-    float const* const first = source.data() + Class;
+    float const* const first = source.data();
     std::ptrdiff_t const row_step = source.stride(0);
     std::ptrdiff_t const pixel_step = source.stride(1);
     connected_components(
         [=, this](std::ptrdiff_t row, std::ptrdiff_t column) {
-          return first[row * row_step + column * pixel_step] > above;
+          float const* const pixel = first + row * row_step + column * pixel_step;
+          return (pixel[Class] + ... + pixel[More]) > above;
         },
         as_view(cells), neighbours, threads);
     if (fill_holes) septum::fill_holes(cells, threads);

@@ -1,0 +1,130 @@
+#include "prediction.hpp"
+
+#include <algorithm>
+#include <septum/core/error.hpp>
+#include <utility>
+
+#include "signals.hpp"
+#include "stopwatch.hpp"
+#include "training.hpp"
+
+namespace program {
+namespace {
+
+bool is_constant(septum::image const& pixels) {
+  auto const channels = pixels.shape()[2];
+  for (std::size_t k = 0; k < channels; ++k) {
+    float const first = pixels.data()[k];
+    bool constant = true;
+    for (std::size_t i = k; i < pixels.size() && constant; i += channels)
+      constant = pixels.data()[i] == first;
+    if (constant) return true;
+  }
+  return false;
+}
+
+std::size_t mirrored(std::ptrdiff_t index, std::size_t extent) {
+  auto const n = static_cast<std::ptrdiff_t>(extent);
+  index = (index % (2 * n) + 2 * n) % (2 * n);
+  return static_cast<std::size_t>(index < n ? index : 2 * n - 1 - index);
+}
+
+// The image continued by its mirror image, so that a net sees every pixel.
+septum::image padded_by_reflection(septum::image const& pixels, int margin) {
+  auto const& shape = pixels.shape();
+  auto const wide = static_cast<std::size_t>(2 * margin);
+  septum::image result = septum::image::from_shape({shape[0] + wide, shape[1] + wide, shape[2]});
+  for (std::size_t row = 0; row < result.shape()[0]; ++row)
+    for (std::size_t column = 0; column < result.shape()[1]; ++column)
+      std::copy_n(
+          &pixels(mirrored(static_cast<std::ptrdiff_t>(row) - margin, shape[0]),
+                  mirrored(static_cast<std::ptrdiff_t>(column) - margin, shape[1]), std::size_t{0}),
+          shape[2], &result(row, column, std::size_t{0}));
+  return result;
+}
+
+septum::probabilities without_margin(septum::probabilities const& maps, int margin) {
+  auto const cut = static_cast<std::size_t>(margin);
+  auto const& shape = maps.shape();
+  septum::probabilities inner =
+      septum::probabilities::from_shape({shape[0] - 2 * cut, shape[1] - 2 * cut, shape[2]});
+  for (std::size_t row = 0; row < inner.shape()[0]; ++row)
+    std::copy_n(&maps(row + cut, cut, std::size_t{0}), inner.shape()[1] * shape[2],
+                &inner(row, std::size_t{0}, std::size_t{0}));
+  return inner;
+}
+
+std::string list_of(std::vector<std::string> const& names) {
+  std::string list;
+  for (auto const& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
+septum::image selected(septum::image const& raw, std::vector<std::size_t> const& channels) {
+  std::size_t const count = raw.shape()[2];
+  septum::image pixels =
+      septum::image::from_shape({raw.shape()[0], raw.shape()[1], channels.size()});
+  for (std::size_t p = 0; p < raw.size() / count; ++p)
+    for (std::size_t k = 0; k < channels.size(); ++k)
+      pixels.data()[p * channels.size() + k] = raw.data()[p * count + channels[k]];
+  return pixels;
+}
+
+}  // namespace
+
+frame_predictor::frame_predictor(septum::model const& trained,
+                                 std::vector<std::string> const& channels,
+                                 prediction_request const& request, common_options const& common)
+    : trained_{&trained},
+      common_{&common},
+      frame_channels_{channels},
+      pad_{request.pad_by_reflection},
+      net_{make_predictor(trained, common,
+                          {.threads = common.executor(),
+                           .budget_bytes = request.memory_mb << 20,
+                           .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})} {
+  for (auto const& name : trained.description.channels) {
+    auto const found = std::find(channels.begin(), channels.end(), name);
+    if (found == channels.end())
+      throw septum::shape_error("septum.program.32", "a model wants channel '" + name +
+                                                         "'; the images have " + list_of(channels));
+    own_channels_.push_back(static_cast<std::size_t>(found - channels.begin()));
+  }
+}
+
+septum::probabilities frame_predictor::operator()(septum::image const& raw,
+                                                  std::string const& source,
+                                                  double& seconds_normalize,
+                                                  double& seconds_predict) {
+  if (raw.shape()[2] != frame_channels_.size())
+    throw septum::shape_error("septum.program.11",
+                              source + ": expected " + std::to_string(frame_channels_.size()) +
+                                  " channels (" + list_of(frame_channels_) + "), found " +
+                                  std::to_string(raw.shape()[2]) +
+                                  "; give the files of each with --channel NAME=FILE");
+  auto const field = static_cast<std::size_t>(net_.receptive_field);
+  if (!pad_ && (raw.shape()[0] < field || raw.shape()[1] < field))
+    throw septum::shape_error("septum.program.12",
+                              source + ": an image of " + std::to_string(raw.shape()[0]) + "x" +
+                                  std::to_string(raw.shape()[1]) +
+                                  " pixels is smaller than the receptive field of " +
+                                  std::to_string(field) + "x" + std::to_string(field) +
+                                  "; use a larger image, or --pad reflect");
+  septum::image pixels = selected(raw, own_channels_);
+  auto const& description = trained_->description;
+  if (is_constant(pixels)) {
+    say(*common_, "septum: " + source + ": a channel is constant; all pixels are background");
+    return xt::zeros<float>({raw.shape()[0], raw.shape()[1], description.classes.size()});
+  }
+  int const margin = pad_ ? (net_.receptive_field - 1) / 2 : 0;
+  {
+    stopwatch const clock{seconds_normalize};
+    normalize(pixels, description.normalizer, description.normalizer_window, common_->executor());
+    if (pad_) pixels = padded_by_reflection(pixels, margin);
+  }
+  stopwatch const clock{seconds_predict};
+  auto maps = net_.predict(pixels);
+  return pad_ ? without_margin(maps, margin) : maps;
+}
+
+}  // namespace program

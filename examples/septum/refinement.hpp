@@ -1,0 +1,69 @@
+#pragma once
+#include <cstdint>
+#include <septum/exec/for_each.hpp>
+#include <septum/image/types.hpp>
+#include <septum/segment/crf.hpp>
+#include <septum/segment/nuclei.hpp>
+#include <string>
+
+namespace program {
+
+/// How probabilities become cells.
+enum class refinement_method {
+  threshold,    ///< interior above a threshold
+  nuclei,       ///< the published nuclear rules
+  contours,     ///< nuclei grow into cells
+  crf,          ///< a random field, then the threshold
+  crf_contours  ///< a random field, then contours from the nuclei
+};
+
+/// What turns probabilities into cells. Names and units as on the command line.
+struct refinement {
+  refinement_method method = refinement_method::threshold;
+  /// the paper's masks pixel for pixel, rather than labels without gaps and holes
+  bool published = false;
+  /// interiors are two classes, 1 and 2, instead of one
+  bool two_cell_types = false;
+
+  double threshold = 0.6;
+  std::int64_t area_min_px = 25;
+  std::int64_t area_max_px = 0;  ///< 0: none
+  double solidity_min = 0.0;
+  double eccentricity_min = 0.0;
+  double eccentricity_max = 1.0;
+  bool clear_border = false;
+  bool fill_holes = true;
+  int grow_px = 0;  ///< dilates cells into background without merging them
+
+  septum::nuclear_rule nuclei{};  ///< of the cells that seed contours, and of the preset nuclei
+  int contour_iterations = 120;
+  int contour_smoothing = 1;
+  double lambda_outside = 1.5;  ///< larger grows the contours further; published: 1
+  septum::dense_crf crf{};
+  double class_score_min = 0.0;  ///< cells of a leading class with less are left undecided
+};
+
+/// The settings of an application: bacteria, nuclei, cytoplasm or coculture; the compositions
+/// themselves are in septum/segment/presets.hpp.
+/// @throws septum::unsupported_error on an unknown name
+[[nodiscard]] refinement preset_refinement(std::string const& name, bool published = false);
+
+/// How the nuclei of a published data set were found: hela (also 3T3 and MCF10A), coculture, raw
+/// (also BMDM) or plating.
+/// @throws septum::unsupported_error on an unknown name
+[[nodiscard]] septum::nuclear_rule published_nuclear_rule(std::string const& name);
+
+/// Whether the method grows given nuclei.
+[[nodiscard]] bool needs_nuclei(refinement const& options);
+
+/// Nuclei by the rule of the options.
+[[nodiscard]] septum::labels refine_nuclei(septum::probabilities const& classes,
+                                           septum::image const& raw, refinement const& options,
+                                           septum::exec::threads threads = {});
+
+/// Cells. Methods that grow nuclei take them from `nuclei`.
+[[nodiscard]] septum::labels refine(septum::probabilities const& classes, septum::image const& raw,
+                                    refinement const& options, septum::exec::threads threads = {},
+                                    septum::labels nuclei = {});
+
+}  // namespace program
