@@ -1,0 +1,226 @@
+#pragma once
+#include <septum/backend/cuda.hpp>
+#include <septum/backend/detail/cudnn_api.hpp>
+#include <septum/backend/detail/cudnn_graph.hpp>
+#include <septum/backend/detail/cudnn_plan.hpp>
+#include <septum/backend/problem.hpp>
+#include <septum/core/rng.hpp>
+#include <septum/nn/layers.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Convolutions and dense layers by cuDNN 9's graphs, every other layer by `cuda`. Forward is one
+/// fused graph (product, bias, relu); heuristics choose among the engines that give the same bytes
+/// every time and for every tile. Where cuDNN has no engine for a layer on a device, septum's own
+/// convolution runs it.
+struct cudnn {
+  using memory_space = device_space;
+  using fallback = cuda;
+  static constexpr std::string_view name = "cudnn";
+};
+
+/// How cuDNN is used.
+struct cudnn_options {
+  gpu_precision precision = gpu_precision::f32;
+  /// Upper bound for the scratch memory of one layer, bytes.
+  std::size_t workspace_limit = std::size_t{256} << 20;
+  /// Folder for plans that were found before; empty keeps them in memory only.
+  std::filesystem::path plan_folder{};
+};
+
+namespace detail {
+/// One opened cuDNN on one stream, and what it is known to have of plans.
+class cudnn_session {
+ public:
+  /// @param ordinal device that plans are made for
+  cudnn_session(std::shared_ptr<cudnn_api const> api, cuda_stream const& stream, int ordinal,
+                cudnn_options options)
+      : api_{std::move(api)},
+        options_{std::move(options)},
+        store_{options_.plan_folder},
+        device_{describe_device(*api_, ordinal)} {
+    cudnn_handle::library* handle = nullptr;
+    check(*api_, api_->create(&handle), "cudnnCreate");
+    library_ = {handle, api_->destroy};
+    check(*api_, api_->set_stream(handle, stream.get()), "cudnnSetStream");
+    auto const size = device_.count(cudnn_constant::device_json, cudnn_constant::type_char);
+    std::string described(static_cast<std::size_t>(size), '\0');
+    device_.read(cudnn_constant::device_json, cudnn_constant::type_char,
+                 std::span<char>{described});
+    device_name_ = std::to_string(fnv1a(described));
+  }
+
+  [[nodiscard]] cudnn_options const& options() const { return options_; }
+  [[nodiscard]] cudnn_handle::library* library() const { return library_.get(); }
+
+  /// The plan of a graph: from memory, from disk, or from the heuristics. Empty when cuDNN has no
+  /// engine for it that is allowed.
+  [[nodiscard]] std::shared_ptr<cudnn_plan const> plan(cudnn_graph const& graph) {
+    auto const key = plan_key(graph, options_.precision, api_->get_version(), device_name_);
+    auto const [known, is_new] = plans_.try_emplace(key);
+    if (!is_new) return known->second;
+    try {
+      known->second = make(graph, key);
+    } catch (...) {
+      plans_.erase(known);
+      throw;
+    }
+    return known->second;
+  }
+  [[nodiscard]] std::size_t plans_from_disk() const { return from_disk_; }
+  [[nodiscard]] std::size_t plans_from_heuristics() const { return from_heuristics_; }
+
+ private:
+  std::shared_ptr<cudnn_plan const> make(cudnn_graph const& graph, std::string const& key) {
+    if (auto const json = store_.read(key))
+      if (auto restored = restore_plan(*api_, device_, *json))
+        if (restored->workspace_bytes() <= options_.workspace_limit) {
+          ++from_disk_;
+          return std::make_shared<cudnn_plan const>(*std::move(restored));
+        }
+    auto found = find_plan(*api_, device_, graph, options_.precision, options_.workspace_limit);
+    if (!found) return nullptr;
+    ++from_heuristics_;
+    store_.write(key, found->json());
+    return std::make_shared<cudnn_plan const>(*std::move(found));
+  }
+
+  std::shared_ptr<cudnn_api const> api_;
+  cudnn_options options_;
+  plan_store store_;
+  cudnn_descriptor device_;
+  cuda_owner<cudnn_handle::library> library_;
+  std::string device_name_;
+  std::map<std::string, std::shared_ptr<cudnn_plan const>> plans_;
+  std::size_t from_disk_ = 0;
+  std::size_t from_heuristics_ = 0;
+};
+}  // namespace detail
+
+/// The device's context with cuDNN beside it. Both have to outlive it.
+template <>
+struct context<cudnn> {
+  context(context<cuda>& on, detail::cudnn_session& with) : device{&on}, session{&with} {}
+  context<cuda>* device;
+  detail::cudnn_session* session;
+};
+
+/// Convolution and dense layer. `pack` keeps the view of the parameters: their order (filter, row,
+/// column, channel, then biases) is the one that cuDNN's channels-last graphs read.
+template <class T>
+  requires(!std::is_same_v<T, double>)
+struct kernel<cudnn, kind::conv, T> {
+  using own = kernel<cuda, kind::conv, T>;
+  using map = view<T, 4, device_space>;
+  using const_map = view<T const, 4, device_space>;
+  struct plan {
+    layer_problem problem;
+    std::shared_ptr<detail::cudnn_plan const> fused;    ///< product, bias, relu
+    std::shared_ptr<detail::cudnn_plan const> product;  ///< where nothing fused is to be had
+    std::shared_ptr<detail::cudnn_plan const> data;
+    std::shared_ptr<detail::cudnn_plan const> filter;
+  };
+  using packed = typename own::packed;
+  struct saved {};
+
+  static plan prepare(context<cudnn>& ctx, layer_problem const& problem) {
+    using detail::cudnn_pass;
+    plan p;
+    p.problem = problem;
+    p.fused = find(ctx, problem, cudnn_pass::fused);
+    if (!p.fused) p.product = find(ctx, problem, cudnn_pass::forward);
+    if (problem.training) {
+      if (problem.input_gradient) p.data = find(ctx, problem, cudnn_pass::backward_data);
+      p.filter = find(ctx, problem, cudnn_pass::backward_filter);
+      ctx.device->reserve(detail::sum_scratch_bytes(problem.out.channels));
+    }
+    for (auto const& each : {p.fused, p.product, p.data, p.filter})
+      if (each) ctx.device->reserve(each->workspace_bytes());
+    return p;
+  }
+  static packed pack(context<cudnn>& ctx, plan const& p,
+                     view<T const, 1, device_space> parameters) {
+    return own::pack(*ctx.device, {p.problem}, parameters);
+  }
+  static saved make_saved(context<cudnn>&, plan const&) { return {}; }
+
+  static void forward(context<cudnn>& ctx, plan const& p, packed const& w, const_map x, map y) {
+    namespace id = detail::cudnn_id;
+    if (p.fused)
+      return p.fused->run(ctx.session->library(),
+                          tensors<4>{{{id::x, x.data()},
+                                      {id::w, w.parameters.data()},
+                                      {id::bias, bias(p, w).data()},
+                                      {id::y, y.data()}}},
+                          ctx.device->scratch.data());
+    if (!p.product) return own::forward(*ctx.device, {p.problem}, w, x, y);
+    p.product->run(ctx.session->library(),
+                   tensors<3>{{{id::x, x.data()}, {id::w, w.parameters.data()}, {id::y, y.data()}}},
+                   ctx.device->scratch.data());
+    ctx.device->launch(map_extent(p.problem.batch, p.problem.out),
+                       bias_relu<T>{bias(p, w), y, p.problem.relu});
+  }
+
+  static void forward_train(context<cudnn>& ctx, plan const& p, packed const& w, saved&,
+                            const_map x, map y, counter_rng) {
+    forward(ctx, p, w, x, y);
+  }
+
+  static void backward(context<cudnn>& ctx, plan const& p, packed const& w, saved const&,
+                       const_map x, const_map y, map dy, map dx,
+                       view<T, 1, device_space> gradient) {
+    namespace id = detail::cudnn_id;
+    auto& device = *ctx.device;
+    auto const& problem = p.problem;
+    if (problem.relu)
+      device.launch(flat_extent(dy.size()),
+                    mask_gradient_by_relu<T>{detail::flat(y), detail::flat(dy)});
+    if (problem.input_gradient && p.data)
+      p.data->run(
+          ctx.session->library(),
+          tensors<3>{{{id::y, dy.data()}, {id::w, w.parameters.data()}, {id::x, dx.data()}}},
+          device.scratch.data());
+    else if (problem.input_gradient)
+      device.launch(map_extent(problem.batch, problem.in),
+                    convolve_input_gradient<T>{dy, w.parameters, dx, problem.geometry});
+    if (p.filter)
+      p.filter->run(ctx.session->library(),
+                    tensors<3>{{{id::x, x.data()}, {id::y, dy.data()}, {id::w, gradient.data()}}},
+                    device.scratch.data());
+    else
+      device.launch({problem.out.channels, static_cast<int>(weights(p) / problem.out.channels)},
+                    convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
+    detail::bias_gradient<T>(device, dy, gradient.block({weights(p)}, {problem.out.channels}));
+  }
+
+ private:
+  template <std::size_t N>
+  using tensors = std::array<std::pair<std::int64_t, void const*>, N>;
+
+  static std::shared_ptr<detail::cudnn_plan const> find(context<cudnn>& ctx,
+                                                        layer_problem const& problem,
+                                                        detail::cudnn_pass pass) {
+    return ctx.session->plan(detail::convolution_graph(problem, pass, detail::cudnn_data_type<T>));
+  }
+  static std::ptrdiff_t weights(plan const& p) {
+    return static_cast<std::ptrdiff_t>(p.problem.out.channels) * p.problem.geometry.kernel *
+           p.problem.geometry.kernel * p.problem.in.channels;
+  }
+  static view<T const, 1, device_space> bias(plan const& p, packed const& w) {
+    return w.parameters.block({weights(p)}, {p.problem.out.channels});
+  }
+};
+
+}  // namespace septum::inline SEPTUM_ABI
