@@ -1,15 +1,23 @@
 # The header-only targets. Each owns the headers that need its libraries, and nothing else.
 #
-# Headers of io/, and of every backend with a library of its own, stay out of septum::septum.
+# Headers of io/, and of every backend with a library of its own, stay out of septum::septum. What
+# runs on a GPU is in septum::cuda and septum::cudnn; both open the libraries of CUDA when a program
+# asks for them, so nothing of CUDA has to be installed to build or to start.
 file(GLOB_RECURSE septum_headers CONFIGURE_DEPENDS include/septum/*.hpp)
 set(septum_io_headers ${septum_headers})
 list(FILTER septum_io_headers INCLUDE REGEX "/include/septum/io/")
 set(septum_onednn_headers ${septum_headers})
 list(FILTER septum_onednn_headers INCLUDE REGEX "/include/septum/backend/(detail/)?onednn[^/]*$")
+set(septum_cudnn_headers ${septum_headers})
+list(FILTER septum_cudnn_headers INCLUDE REGEX
+     "/include/septum/(backend/(detail/)?cudnn|net/(detail/)?device_|train/(detail/)?device_)[^/]*$")
+set(septum_cuda_headers ${septum_headers})
+list(FILTER septum_cuda_headers INCLUDE REGEX
+     "/include/septum/(backend/(detail/)?cuda_|backend/cuda.hpp|exec/cuda_|exec/detail/shared_)")
 list(FILTER septum_headers EXCLUDE REGEX "/include/septum/io/")
-list(FILTER septum_headers EXCLUDE REGEX
-     "/include/septum/backend/(detail/)?(onednn|cuda|cudnn)[^/]*$")
-list(FILTER septum_headers EXCLUDE REGEX "/include/septum/exec/cuda_runtime.hpp$")
+foreach(component IN ITEMS onednn cuda cudnn)
+  list(REMOVE_ITEM septum_headers ${septum_${component}_headers})
+endforeach()
 
 # septum_add_target(NAME HEADERS files... LINK targets...) defines septum::NAME.
 function(septum_add_target name)
@@ -45,6 +53,21 @@ set(septum_components "")
 if(SEPTUM_WITH_ONEDNN)
   septum_add_target(onednn HEADERS ${septum_onednn_headers} LINK septum::septum oneDNN::dnnl)
   list(APPEND septum_components onednn)
+endif()
+if(SEPTUM_WITH_CUDA)
+  septum_add_target(
+    cuda
+    HEADERS ${septum_cuda_headers}
+    LINK septum::septum ${CMAKE_DL_LIBS})
+  # Headers for nvcc are not among those that the C++ compiler checks one by one.
+  install(
+    DIRECTORY include/septum
+    DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+    FILES_MATCHING
+    PATTERN "*.cuh")
+  list(APPEND septum_components cuda)
+  septum_add_target(cudnn HEADERS ${septum_cudnn_headers} LINK septum::cuda)
+  list(APPEND septum_components cudnn)
 endif()
 if(SEPTUM_WITH_IO)
   septum_add_target(
