@@ -23,6 +23,7 @@ struct link_candidate {
   /// from; else none.
   detection const* sibling = nullptr;
   double typical_step = 0;  ///< mean displacement per frame of the two tracks; 0 when unknown
+  double growth = 0;        ///< ln(area) that cells of the movie gain on average until then
 
   [[nodiscard]] double squared_distance() const { return dy * dy + dx * dx + dz * dz; }
 };
@@ -163,6 +164,30 @@ struct published_daughter_cost {
   [[nodiscard]] double operator()(link_candidate const& pair) const {
     if (!(pair.squared_distance() < max_distance * max_distance)) return impossible;
     return pair.overlap > 0 ? -1e4 : 1e6;
+  }
+};
+
+/// What tells a cell from its neighbours in a frame of label images: the share of the smaller of
+/// the two cells that both have in common, their distance after motion was corrected, and how well
+/// the areas fit.
+struct likeness_cost {
+  double max_distance = 15;   ///< px; the paper's rule
+  double overlap_weight = 1;  ///< of the share not in common
+  double distance_weight = 0.3;
+  double area_weight = 0.3;  ///< of |ln(ratio of areas) - expected growth|, at most 1
+  double gap_price = 0.1;    ///< for every frame in which the cell was not seen
+
+  [[nodiscard]] double reach() const { return max_distance; }
+  [[nodiscard]] double operator()(link_candidate const& pair) const {
+    double const distance = std::sqrt(pair.squared_distance());
+    // A long cell may grow its centre out of reach and still lie where it was.
+    double const smaller = std::min(pair.source.area, pair.target.area);
+    double const share = smaller > 0 ? pair.overlap / smaller : 0;
+    if (!(distance <= max_distance) && !(share > 0.5)) return impossible;
+    double const change =
+        smaller > 0 ? std::abs(std::log(pair.target.area / pair.source.area) - pair.growth) : 0;
+    return overlap_weight * (1 - share) + distance_weight * std::min(distance / max_distance, 1.0) +
+           area_weight * std::min(change, 1.0) + gap_price * (pair.frames - 1);
   }
 };
 

@@ -9,6 +9,7 @@
 #include <septum/track/detail/overlap.hpp>
 #include <septum/track/detail/point_grid.hpp>
 #include <septum/track/detection.hpp>
+#include <septum/track/displacement.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -18,13 +19,6 @@
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
-
-/// A displacement in y, x and z.
-struct displacement {
-  double y = 0;
-  double x = 0;
-  double z = 0;
-};
 
 /// Two cells of two frames, by their positions in `frame_cells::cells`.
 struct cell_pair {
