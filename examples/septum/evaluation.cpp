@@ -8,8 +8,12 @@
 #include <septum/image/components.hpp>
 #include <septum/image/morphology.hpp>
 #include <septum/io/annotation.hpp>
+#include <septum/io/csv.hpp>
 #include <septum/io/frames.hpp>
 #include <septum/io/image.hpp>
+#include <septum/io/roi_set.hpp>
+#include <septum/measure/bootstrap.hpp>
+#include <span>
 #include <string>
 
 namespace program {
@@ -46,12 +50,36 @@ Pixels cropped(Pixels const& pixels, int margin_px) {
 
 bool is_truth_folder(fs::path const& path) {
   auto const files = septum::io::list_dataset(path);
-  return files.instances.has_value() || !files.interiors.empty();
+  return files.instances.has_value() || !files.interiors.empty() || !files.cell_types.empty();
+}
+
+// ImageJ's areas, on the image of the first channel where they do not say its size themselves.
+std::vector<septum::labels> read_areas(fs::path const& path,
+                                       std::vector<septum::io::channel_file> const& channels,
+                                       evaluation_request const& request) {
+  auto set = septum::io::read_roi_set(path);
+  if (set.rows == 0 && !channels.empty()) {
+    auto const pixels = septum::io::read_image(channels.front().path);
+    set.rows = pixels.shape()[0];
+    set.columns = pixels.shape()[1];
+  }
+  if (set.rows == 0)
+    throw septum::unsupported_error("septum.program.44",
+                                    path.string() +
+                                        ": ImageJ's areas do not say the size of their image; "
+                                        "turn them into labels with septum convert --like IMAGE");
+  std::vector<septum::labels> frames;
+  for (std::size_t frame = 0; frame < set.frames; ++frame)
+    frames.push_back(
+        cropped(septum::io::paint_areas(set, set.rows, set.columns, path.string(), frame).cells,
+                request.crop_px));
+  return frames;
 }
 
 }  // namespace
 
-void evaluation::add(septum::labels const& truth, septum::labels const& prediction) {
+void evaluation::add(septum::labels const& truth, septum::labels const& prediction,
+                     septum::exec::threads threads) {
   auto const table = septum::count_overlaps(truth, prediction);
   auto const found = septum::count_matches(table, septum::iou_thresholds);
   if (counts.empty()) {
@@ -61,7 +89,49 @@ void evaluation::add(septum::labels const& truth, septum::labels const& predicti
   }
   seg += septum::seg(table);
   overlap += septum::agree_by_largest_overlap(table);
+  boundary += septum::count_boundary(truth, prediction, request.boundary_tolerance_px, threads);
+  for (auto const& cell : septum::cell_outcomes(table, counts.front().threshold)) {
+    cells.push_back(cell);
+    frame_of_cell.push_back(frames);
+  }
   ++frames;
+}
+
+nlohmann::ordered_json evaluation::intervals(septum::exec::threads threads) const {
+  nlohmann::ordered_json result;
+  auto const add = [&](std::string const& name, auto const& score) {
+    auto const interval = septum::bootstrap_interval(
+        cells.size(),
+        [&](std::span<std::size_t const> places) {
+          return score(septum::score_outcomes(cells, places));
+        },
+        {.replicates = request.bootstrap_replicates, .seed = request.seed}, threads);
+    result[name] = interval ? nlohmann::ordered_json{interval->low, interval->high}
+                            : nlohmann::ordered_json(nullptr);
+  };
+  using scores = septum::outcome_scores;
+  add("ap", [](scores const& each) { return each.counts.average_precision(); });
+  add("f1", [](scores const& each) { return each.counts.f1(); });
+  add("pq", [](scores const& each) { return each.counts.panoptic_quality(); });
+  add("seg", [](scores const& each) { return each.seg.value(); });
+  add("jaccard_mean", [](scores const& each) { return each.jaccard_mean(); });
+  add("dice_mean", [](scores const& each) { return each.dice_mean(); });
+  return result;
+}
+
+void evaluation::write_cells(fs::path const& path) const {
+  septum::io::csv_writer table{path,
+                               {"frame", "fate", "truth_label", "prediction_label", "truth_area_px",
+                                "prediction_area_px", "iou", "seg", "jaccard", "dice"}};
+  for (std::size_t k = 0; k < cells.size(); ++k) {
+    auto const& cell = cells[k];
+    auto const fate = cell.fate == septum::cell_fate::found    ? "found"
+                      : cell.fate == septum::cell_fate::missed ? "missed"
+                                                               : "invented";
+    table.row(frame_of_cell[k], fate, cell.truth_label, cell.prediction_label, cell.truth_area_px,
+              cell.prediction_area_px, cell.iou, cell.seg, cell.jaccard, cell.dice);
+  }
+  table.commit();
 }
 
 nlohmann::ordered_json evaluation::to_json() const {
@@ -86,6 +156,10 @@ nlohmann::ordered_json evaluation::to_json() const {
   result["cells"] = overlap.jaccard.size();
   result["cells_dropped"] = overlap.dropped;
   result["seg"] = value_of(seg.value());
+  result["boundary_f1"] = value_of(boundary.f1());
+  result["boundary_precision"] = value_of(boundary.precision());
+  result["boundary_recall"] = value_of(boundary.recall());
+  result["boundary_tolerance_px"] = request.boundary_tolerance_px;
   return result;
 }
 
@@ -103,15 +177,20 @@ std::string evaluation::to_lines() const {
          ", Dice " + text_of(overlap.dice_mean()) + " +- " + text_of(overlap.dice_sd()) + " over " +
          std::to_string(overlap.jaccard.size()) + " cells (" + std::to_string(overlap.dropped) +
          " without overlap left out), SEG " + text_of(seg.value()) + ", PQ " +
-         text_of(at_half.panoptic_quality());
+         text_of(at_half.panoptic_quality()) + ", boundary F " + text_of(boundary.f1());
 }
 
 std::vector<septum::labels> read_cells(fs::path const& path, evaluation_request const& request) {
+  if (septum::io::detail::holds_areas(path)) return read_areas(path, {}, request);
   if (!fs::is_directory(path)) return {cropped(septum::io::read_labels(path), request.crop_px)};
   if (is_truth_folder(path)) {
     auto const files = septum::io::list_dataset(path);
+    if (files.instances && septum::io::detail::holds_areas(*files.instances))
+      return read_areas(*files.instances, files.channels, request);
     if (files.instances)
       return {cropped(septum::io::read_labels(*files.instances), request.crop_px)};
+    if (!files.cell_types.empty())
+      return {cropped(*septum::io::read_dataset(path).instances, request.crop_px)};
     septum::mask interior;
     for (auto const& file : files.interiors) {
       auto const pixels = septum::io::read_mask(file.path);
