@@ -50,6 +50,7 @@ void demo(arguments const& given, common_options const& common) {
   std::vector<septum::io::dataset> datasets;
   datasets.push_back(annotated_frame(given, common, folder.path() / "training"));
   training_request recipe;
+  recipe.mode = "patch";
   recipe.patches = given.patches;
   auto const training = train_model(std::move(datasets), recipe, common);
   auto const model = folder.path() / "bacteria.safetensors";

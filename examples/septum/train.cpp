@@ -66,8 +66,10 @@ void train(arguments const& given, common_options const& common) {
   say(common, "Model: " + given.model.string() + " (" +
                   std::to_string(result.trained.parameter_sets.size()) + " nets, " +
                   septum::to_text(result.patches_per_second, 0) +
-                  " patches/s); learning curves: " + curves_path(given.model, ".svg").string());
+                  (request.dense() ? " pixels/s" : " patches/s") +
+                  "); learning curves: " + curves_path(given.model, ".svg").string());
   print_json(common, {{"model", given.model.string()},
+                      {"mode", request.mode},
                       {"patches_per_second", result.patches_per_second},
                       {"best_validation_error", best_validation_error(result.curves)},
                       {"seconds", result.seconds},
@@ -99,20 +101,58 @@ void register_train(CLI::App& app, common_options& common) {
       .add_option("--ensemble", request.ensemble, "Number of nets, with seeds SEED, SEED+1, ...")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
-  command.add_option("--epochs", request.epochs, "Passes over the sampled patches")
-      ->check(CLI::Range(1, 100000))
+  auto* const mode =
+      command
+          .add_option("--mode", request.mode,
+                      "How the net sees the images: 'dense', whole crops at once, or 'patch', one "
+                      "window per labelled pixel as the paper did; an option that only patches "
+                      "have chooses 'patch'")
+          ->check(CLI::IsMember({"dense", "patch"}))
+          ->capture_default_str();
+  command.add_option("--steps", request.steps, "dense: steps per net")
+      ->check(CLI::Range(1, 10'000'000))
+      ->capture_default_str();
+  command.add_option("--crop", request.crop, "dense: labelled pixels per side of a crop")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--crops", request.crops, "dense: crops per step")
+      ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command
-      .add_option("--patches", request.patches,
-                  "Budget of patches per net instead of --epochs: ten epochs of a tenth each")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  command.add_option("--batch", request.batch, "Patches per step")
-      ->check(CLI::Range(2, 65536))
+      .add_option("--balance", request.balance,
+                  "dense: how rare classes are made to count: 'weights' of inverse frequency, a "
+                  "'mask' that leaves as many pixels of every class in a crop, or 'none'")
+      ->check(CLI::IsMember({"weights", "mask", "none"}))
       ->capture_default_str();
-  command.add_option("--rate", request.rate, "Learning rate of the first epoch")
-      ->check(CLI::PositiveNumber)
+  command.add_option("--shear", request.shear, "dense: largest shear of a crop, columns per row")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command.add_option("--rate-factor", request.rate_factor, "Factor of the rate per epoch")
+  std::vector<CLI::Option*> const of_patches{
+      command.add_option("--epochs", request.epochs, "patch: passes over the sampled patches")
+          ->check(CLI::Range(1, 100000))
+          ->capture_default_str(),
+      command
+          .add_option("--patches", request.patches,
+                      "patch: budget per net instead of --epochs, ten epochs of a tenth each")
+          ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40)),
+      command.add_option("--batch", request.batch, "patch: patches per step")
+          ->check(CLI::Range(2, 65536))
+          ->capture_default_str(),
+      command
+          .add_option("--limit-per-class", request.limit_per_class,
+                      "patch: patches per class and image; 0: the smallest number of edge pixels")
+          ->check(CLI::NonNegativeNumber)
+          ->capture_default_str()};
+  command
+      .add_option("--schedule", request.schedule,
+                  "Learning rate over time: 'one_cycle' (dense), or 'decay' by --rate-factor per "
+                  "epoch (patch, as published)")
+      ->check(CLI::IsMember({"one_cycle", "decay"}));
+  command
+      .add_option("--rate", request.rate,
+                  "Learning rate at the peak of the cycle (0.05) or in the first epoch (0.01)")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--rate-factor", request.rate_factor, "decay: factor of the rate per epoch")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_option("--l2", request.l2, "Weight decay: adds l2 * sum W^2 to the loss")
@@ -123,14 +163,9 @@ void register_train(CLI::App& app, common_options& common) {
       ->capture_default_str();
   command
       .add_option("--validation", request.validation,
-                  "Patches held out to choose the best epoch: 'pixels' at random (the paper), or "
-                  "a 'region' that shares no pixel with the training patches (honest error)")
+                  "What is held out to choose the best epoch: 'pixels' at random (the paper), or "
+                  "a 'region' that shares no pixel with what is trained on (honest error)")
       ->check(CLI::IsMember({"pixels", "region"}))
-      ->capture_default_str();
-  command
-      .add_option("--limit-per-class", request.limit_per_class,
-                  "Patches per class and image; 0: the smallest number of edge pixels")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--normalizer", request.normalizer, "How intensities are made comparable")
       ->check(CLI::IsMember({"median_box", "standard_deviation", "max", "none"}))
@@ -141,7 +176,12 @@ void register_train(CLI::App& app, common_options& common) {
       ->check(CLI::NonNegativeNumber);
   command.add_flag("--resume", request.resume, "Go on where a stopped run of this model left off");
   add_common_options(command, common);
-  command.callback([given, &common] { train(*given, common); });
+  command.callback([given, &common, mode, of_patches] {
+    if (mode->count() == 0)
+      for (auto const* option : of_patches)
+        if (option->count() > 0) given->request.mode = "patch";
+    train(*given, common);
+  });
 }
 
 }  // namespace program

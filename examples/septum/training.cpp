@@ -13,6 +13,8 @@
 #include <septum/io/model.hpp>
 #include <septum/report/figures.hpp>
 #include <septum/sample/batches.hpp>
+#include <septum/sample/crops.hpp>
+#include <septum/sample/label_maps.hpp>
 #include <septum/sample/samplers.hpp>
 #include <septum/sample/split.hpp>
 #include <utility>
@@ -70,11 +72,17 @@ septum::patch_split split_patches(prepared_data const& data, training_request co
 
 septum::training_schedule make_schedule(training_request const& request, std::uint64_t seed) {
   septum::training_schedule schedule{.epochs = request.epochs,
-                                     .rate = request.rate,
+                                     .rate = request.first_rate(),
                                      .rate_factor = request.rate_factor,
                                      .l2 = request.l2,
                                      .seed = seed};
-  if (request.patches > 0) {
+  if (request.cycles()) schedule.cycle = septum::one_cycle{};
+  if (request.dense()) {
+    // Maps of one crop are fewer than those of a batch of patches: average over more of them.
+    schedule.statistics_momentum = 0.97;
+    schedule.epochs = std::min(request.steps, 24);
+    schedule.batches_per_epoch = (request.steps + schedule.epochs - 1) / schedule.epochs;
+  } else if (request.patches > 0) {
     schedule.epochs = 10;
     schedule.batches_per_epoch = std::max<std::ptrdiff_t>(
         1, static_cast<std::ptrdiff_t>(request.patches) / 10 / request.batch);
@@ -86,12 +94,16 @@ septum::training_schedule make_schedule(training_request const& request, std::ui
 std::string recipe_text(prepared_data const& data, training_request const& request,
                         std::uint64_t seed) {
   std::string text =
-      request.net + " seed " + std::to_string(seed) + " epochs " + std::to_string(request.epochs) +
-      " patches " + std::to_string(request.patches) + " batch " + std::to_string(request.batch) +
-      " rate " + septum::to_text(request.rate) + " x " + septum::to_text(request.rate_factor) +
-      " l2 " + septum::to_text(request.l2) + " optimizer " + request.optimizer + " validation " +
-      request.validation + " limit " + std::to_string(request.limit_per_class) + " normalizer " +
-      request.normalizer;
+      request.net + " mode " + request.mode + " seed " + std::to_string(seed) + " epochs " +
+      std::to_string(request.epochs) + " patches " + std::to_string(request.patches) + " batch " +
+      std::to_string(request.batch) + " steps " + std::to_string(request.steps) + " crop " +
+      std::to_string(request.crop) + " x " + std::to_string(request.crops) + " balance " +
+      request.balance + " shear " + septum::to_text(request.shear) + " rate " +
+      septum::to_text(request.first_rate()) + (request.cycles() ? " cycle" : " x ") +
+      septum::to_text(request.rate_factor) + " decay " + septum::to_text(request.decay) +
+      " momentum " + septum::to_text(request.momentum) + " l2 " + septum::to_text(request.l2) +
+      " optimizer " + request.optimizer + " validation " + request.validation + " limit " +
+      std::to_string(request.limit_per_class) + " normalizer " + request.normalizer;
   for (std::size_t k = 0; k < data.images.size(); ++k) {
     auto const& pixels = data.images[k];
     auto const& classes = data.truths[k].class_of_pixel;
@@ -102,8 +114,8 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
   return text;
 }
 
-std::string rate_text(double patches_per_second) {
-  return septum::to_text(patches_per_second, 0) + " patches/s";
+std::string rate_text(double outputs_per_second, bool dense) {
+  return septum::to_text(outputs_per_second, 0) + (dense ? " pixels/s" : " patches/s");
 }
 
 // One net: training and validation loss. An ensemble: the validation loss of each.
@@ -142,22 +154,12 @@ struct net_run {
   std::filesystem::path checkpoint;
 };
 
-template <septum::Optimizer O>
-void train_one(prepared_data const& data, training_request const& request,
-               common_options const& common, net_run const& net, int field,
-               septum::training_run<O>& trainer, septum::training_state<O>& state, double& seconds,
-               std::int64_t& patches) {
-  auto const threads = common.executor();
-  auto const split = split_patches(data, request, field, net.seed);
-  septum::patch_batches training{data.views(),
-                                 split.training,
-                                 {.window = field, .batch_size = request.batch, .seed = net.seed},
-                                 threads};
-  septum::patch_batches validation{
-      data.views(),
-      split.validation,
-      {.window = field, .batch_size = request.batch, .shuffle = false, .augment = false},
-      threads};
+// What learns from which batches, and how a run is watched and saved.
+template <septum::Optimizer O, septum::BatchSource Training, septum::BatchSource Validation>
+void run_training(prepared_data const& data, training_request const& request,
+                  common_options const& common, net_run const& net, Training& training,
+                  Validation& validation, septum::training_run<O>& trainer,
+                  septum::training_state<O>& state, double& seconds, std::int64_t& patches) {
   auto const recipe = recipe_text(data, request, net.seed);
   if (request.resume) load_checkpoint(net.checkpoint, recipe, state);
 
@@ -177,7 +179,8 @@ void train_one(prepared_data const& data, training_request const& request,
                    now.epochs,
                "epoch " + std::to_string(now.epoch + 1) + "/" + std::to_string(now.epochs) +
                    "  loss " + septum::to_text(now.loss, 4) + "  " +
-                   rate_text(static_cast<double>(now.patches) / std::max(now.seconds, 1e-9)));
+                   rate_text(static_cast<double>(now.patches) / std::max(now.seconds, 1e-9),
+                             request.dense()));
     if (std::chrono::steady_clock::now() - last_saved > std::chrono::minutes{1}) save();
     if (caught_signal() != 0) save();
     stop_if_interrupted();
@@ -189,12 +192,93 @@ void train_one(prepared_data const& data, training_request const& request,
                septum::to_text(record.training_loss, 4) + ", validation loss " +
                septum::to_text(record.validation_loss, 4) + ", accuracy " +
                septum::to_text(record.validation_accuracy, 4) + ", " +
-               rate_text(static_cast<double>(record.patches) / std::max(record.seconds, 1e-9)));
+               rate_text(static_cast<double>(record.patches) / std::max(record.seconds, 1e-9),
+                         request.dense()));
     save();
   };
   trainer.run(state, training, validation, on_batch, on_epoch);
   seconds += elapsed;
   patches += seen;
+}
+
+// What the nets of an ensemble have in common.
+struct training_setup {
+  prepared_data const& data;
+  training_request const& request;
+  common_options const& common;
+  int field = 0;
+};
+
+template <class Net, septum::Backend B, septum::Optimizer O>
+septum::training_state<O> train_by_patches(training_setup const& setup, net_run const& run,
+                                           O const& optimizer, double& seconds,
+                                           std::int64_t& patches) {
+  auto const& [data, request, common, field] = setup;
+  auto const threads = common.executor();
+  auto const split = split_patches(data, request, field, run.seed);
+  septum::patch_batches training{data.views(),
+                                 split.training,
+                                 {.window = field, .batch_size = request.batch, .seed = run.seed},
+                                 threads};
+  septum::patch_batches validation{
+      data.views(),
+      split.validation,
+      {.window = field, .batch_size = request.batch, .shuffle = false, .augment = false},
+      threads};
+  septum::trainer<Net, B, O> trainer{make_schedule(request, run.seed), optimizer, threads};
+  auto state = trainer.start();
+  run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
+                  patches);
+  return state;
+}
+
+std::vector<septum::view<std::uint8_t const, 2>> map_views(std::vector<septum::mask> const& maps) {
+  std::vector<septum::view<std::uint8_t const, 2>> all;
+  for (auto const& map : maps) all.push_back(septum::as_view(map));
+  return all;
+}
+
+septum::label_maps split_maps(prepared_data const& data, training_request const& request, int field,
+                              std::uint64_t seed) {
+  septum::counter_rng const rng{seed, septum::stream::validation_split};
+  if (request.validation == "region")
+    return septum::split_labels(data.truths, field, septum::by_region{}, rng, data.names);
+  return septum::split_labels(data.truths, field, septum::random_pixels{}, rng, data.names);
+}
+
+template <class Net, septum::Backend B, septum::Optimizer O>
+septum::training_state<O> train_by_crops(training_setup const& setup, net_run const& run,
+                                         O const& optimizer, double& seconds,
+                                         std::int64_t& patches) {
+  auto const& [data, request, common, field] = setup;
+  auto const threads = common.executor();
+  auto const maps = split_maps(data, request, field, run.seed);
+  auto schedule = make_schedule(request, run.seed);
+  if (request.balance == "weights")
+    schedule.class_weights =
+        septum::inverse_frequency_weights(maps.training, data.truths.front().class_names.size());
+  septum::crop_batches training{data.views(),
+                                map_views(maps.training),
+                                {.window = field,
+                                 .side = request.crop,
+                                 .batch_size = request.crops,
+                                 .batches_per_epoch = static_cast<int>(schedule.batches_per_epoch),
+                                 .shear = request.shear,
+                                 .balance = request.balance == "mask",
+                                 .seed = run.seed},
+                                threads};
+  // Enough to compare epochs by, and a small part of the time.
+  constexpr std::size_t most_validation_crops = 16;
+  auto const held_out = map_views(maps.validation);
+  auto validation = septum::crop_batches::fixed(
+      data.views(), held_out,
+      septum::crop_grid(held_out, field, training.options().side, most_validation_crops),
+      {.window = field, .side = request.crop}, threads);
+  septum::dense_trainer<Net, B, O> trainer{std::move(schedule), optimizer, threads};
+  auto state = trainer.start();
+  run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
+                  patches);
+  return state;
 }
 
 septum::model_description describe(std::vector<septum::io::dataset> const& datasets,
@@ -215,18 +299,29 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
   for (auto const& dataset : datasets) names += (names.empty() ? "" : ", ") + dataset.name;
   description.provenance = {
       {"data_sets", names},
+      {"mode", request.mode},
       {"epochs", std::to_string(make_schedule(request, common.seed).epochs)},
-      {"batch", std::to_string(request.batch)},
       {"optimizer", request.optimizer},
-      {"rate", septum::to_text(request.rate)},
-      {"rate_factor", septum::to_text(request.rate_factor)},
+      {"schedule", request.cycles() ? "one_cycle" : "decay"},
+      {"rate", septum::to_text(request.first_rate())},
       {"l2", septum::to_text(request.l2)},
       {"seed", std::to_string(common.seed)},
       {"validation", request.validation},
       {"threads", std::to_string(common.executor().count)},
       {"backend", common.backend},
   };
-  if (request.patches > 0) description.provenance["patches"] = std::to_string(request.patches);
+  auto& provenance = description.provenance;
+  if (!request.cycles()) provenance["rate_factor"] = septum::to_text(request.rate_factor);
+  if (request.dense()) {
+    provenance["steps"] = std::to_string(request.steps);
+    provenance["crop"] = std::to_string(request.crop);
+    provenance["crops"] = std::to_string(request.crops);
+    provenance["balance"] = request.balance;
+    if (request.shear > 0.0) provenance["shear"] = septum::to_text(request.shear);
+  } else {
+    provenance["batch"] = std::to_string(request.batch);
+    if (request.patches > 0) provenance["patches"] = std::to_string(request.patches);
+  }
   return description;
 }
 
@@ -254,11 +349,10 @@ training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
   std::int64_t patches = 0;
   for (int k = 0; k < request.ensemble; ++k) {
     net_run const run{k, common.seed + static_cast<std::uint64_t>(k), checkpoint_of(request, k)};
-    septum::trainer<Net, B, O> trainer{make_schedule(request, run.seed), optimizer,
-                                       common.executor()};
-    auto state = trainer.start();
-    train_one<O>(data, request, common, run, base::receptive_field, trainer, state, result.seconds,
-                 patches);
+    training_setup const setup{data, request, common, base::receptive_field};
+    auto state = request.dense()
+                     ? train_by_crops<Net, B, O>(setup, run, optimizer, result.seconds, patches)
+                     : train_by_patches<Net, B, O>(setup, run, optimizer, result.seconds, patches);
     result.trained.parameter_sets.push_back(std::move(state.best_parameters));
     result.curves.push_back(std::move(state.history));
   }

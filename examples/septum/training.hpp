@@ -13,14 +13,22 @@
 
 namespace program {
 
-/// What `septum train` is asked for; the defaults are the paper's recipe.
+/// What `septum train` is asked for. By patches the defaults are the paper's recipe; by crops all
+/// labelled pixels of a crop share one pass of the fully convolutional net.
 struct training_request {
   std::string net = "bn_feature_net_31x31";
-  int ensemble = 1;  ///< nets; net k is trained with seed + k
-  int epochs = 25;
+  std::string mode = "dense";  ///< "dense" (crops) or "patch" (the paper's)
+  int ensemble = 1;            ///< nets; net k is trained with seed + k
+  int epochs = 25;             ///< patch training
   std::int64_t patches = 0;  ///< total budget per net instead of epochs: ten epochs of a tenth each
-  int batch = 256;
-  double rate = 0.01;
+  int batch = 256;           ///< patches per step
+  int steps = 2400;          ///< dense training: steps per net
+  int crop = 64;             ///< dense training: outputs per side of a crop
+  int crops = 1;             ///< dense training: crops per step
+  std::string balance = "weights";  ///< of classes in dense training: "weights", "mask" or "none"
+  double shear = 0.0;               ///< dense training: largest shear of a crop
+  std::string schedule;             ///< "one_cycle" or "decay"; empty: the mode's, in this order
+  double rate = 0.0;  ///< 0: the schedule's, 0.05 at the peak of the cycle or 0.01 at first
   double rate_factor = 0.95;
   double l2 = 1e-5;
   double momentum = 0.9;
@@ -32,6 +40,10 @@ struct training_request {
   double pixel_size_um = 0.0;        ///< 0: what the data sets say
   std::filesystem::path checkpoint;  ///< empty: none is written
   bool resume = false;
+
+  [[nodiscard]] bool dense() const { return mode == "dense"; }
+  [[nodiscard]] bool cycles() const { return schedule.empty() ? dense() : schedule == "one_cycle"; }
+  [[nodiscard]] double first_rate() const { return rate > 0.0 ? rate : cycles() ? 0.05 : 0.01; }
 };
 
 /// Learning curves of every net of an ensemble.
@@ -39,7 +51,7 @@ struct training_result {
   septum::model trained;
   std::vector<std::vector<septum::epoch_record>> curves;
   double seconds = 0.0;
-  double patches_per_second = 0.0;
+  double patches_per_second = 0.0;  ///< outputs: patches, or labelled pixels of crops
 };
 
 /// Normalises an image by a policy's name as models store it.

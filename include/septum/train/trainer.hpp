@@ -6,8 +6,10 @@
 #include <septum/train/gradient.hpp>
 #include <septum/train/loss.hpp>
 #include <septum/train/optimizer.hpp>
+#include <septum/train/schedule.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <concepts>
@@ -23,24 +25,12 @@ namespace septum::inline SEPTUM_ABI {
 
 /// Something that gives labelled batches epoch by epoch and can start at any batch, so that a run
 /// can be resumed: `epoch(number, first_batch)` is a range of values with `patches`
-/// (view<float const, 4>), `labels` (span of class numbers) and `index`.
+/// (view<float const, 4>), `labels` (a class number per output of the net, or ignored_label) and
+/// `index`. Patches have one output each, crops of dense training one per pixel.
 template <class Batches>
 concept BatchSource = requires(Batches& batches) {
   { batches.batches_per_epoch() } -> std::convertible_to<std::ptrdiff_t>;
   batches.epoch(0, std::ptrdiff_t{0}).begin();
-};
-
-/// The paper's schedule by default (S1 Text; published-net template).
-struct training_schedule {
-  int epochs = 25;
-  double rate = 0.01;                    ///< learning rate of epoch 0
-  double rate_factor = 0.95;             ///< rate of epoch e is rate * rate_factor^e
-  double l2 = 1e-5;                      ///< adds l2 * sum W^2 to the loss; weights only
-  std::ptrdiff_t batches_per_epoch = 0;  ///< stop an epoch after so many; 0: all of them
-  std::vector<double> class_weights{};   ///< empty: equal
-  std::uint64_t seed = 0;                ///< of initial weights and dropout
-
-  [[nodiscard]] double rate_of(int epoch) const { return rate * std::pow(rate_factor, epoch); }
 };
 
 /// One line of the learning curves. Losses include the L2 term, as Keras reports them.
@@ -52,7 +42,7 @@ struct epoch_record {
   double validation_loss = 0.0;      ///< NaN without validation patches
   double validation_accuracy = 0.0;  ///< NaN without validation patches
   double seconds = 0.0;
-  std::int64_t patches = 0;  ///< patches trained on in this epoch
+  std::int64_t patches = 0;  ///< outputs trained on in this epoch: patches, or pixels of crops
 };
 
 /// Everything a run needs to go on as if it had never stopped.
@@ -78,13 +68,14 @@ struct training_progress {
   std::ptrdiff_t batches = 0;
   double loss = 0.0;         ///< mean of the epoch so far, without the L2 term
   double accuracy = 0.0;     ///< mean of the epoch so far
-  std::int64_t patches = 0;  ///< trained on in this call of run
+  std::int64_t patches = 0;  ///< outputs trained on in this call of run
   double seconds = 0.0;      ///< since this call of run began
 };
 
-/// Patch training: epochs of batches, validation after each, the parameters of least validation
-/// loss kept (paper, S1 Text). A pure function of its inputs and the schedule's seed. Compiled once
-/// per optimizer, whatever nets a program has; made by trainer<>, which see.
+/// Training by patches or by crops: epochs of batches, validation after each, the parameters of
+/// least validation loss kept (paper, S1 Text). A pure function of its inputs and the schedule's
+/// seed. Compiled once per optimizer, whatever nets a program has; made by trainer<> and
+/// dense_trainer<>, which see.
 template <Optimizer O>
 class training_run {
  public:
@@ -93,6 +84,7 @@ class training_run {
   /// What a run has to know of the net's type.
   struct properties {
     int input_channels = 0;
+    int receptive_field = 0;
     int classes = 0;
     std::vector<parameter_slice> slices;
     std::vector<float> (*fold)(std::span<float const>) = nullptr;  // for the validation net
@@ -124,9 +116,10 @@ class training_run {
       auto lap = clock::now();
       if (at.batch < batches) {
         for (auto const& batch : training.epoch(at.epoch, at.batch)) {
-          take_step(at, batch.patches, batch.labels);
+          auto const counted = at.sums.count;
+          take_step(at, batches, batch.patches, batch.labels);
           ++at.batch;
-          patches += batch.patches.extent(0);
+          patches += at.sums.count - counted;
           auto const now = clock::now();
           at.seconds += seconds_between(lap, now);
           lap = now;
@@ -135,41 +128,32 @@ class training_run {
           if (at.batch >= batches) break;
         }
       }
-      finish_epoch(at, validation);
+      finish_epoch(at, batches, validation);
       on_epoch(std::as_const(at));
     }
   }
 
   /// Mean loss and accuracy of parameters over all batches of a source's epoch 0, with running
-  /// statistics and without dropout.
+  /// statistics and without dropout, weighted by class as in training.
   template <BatchSource Batches>
   [[nodiscard]] loss_sums evaluate(std::span<float const> parameters, Batches& batches) {
     auto const folded = properties_.fold(parameters);
-    int const classes = properties_.classes;
-    int const channels = properties_.input_channels;
     loss_sums sums;
-    int prepared = 0;
+    std::array<int, 3> prepared{};  // inputs, height, width
     network<float>::packed packed;
     for (auto const& batch : batches.epoch(0, std::ptrdiff_t{0})) {
       auto const count = static_cast<int>(batch.patches.extent(0));
-      auto const side = static_cast<int>(batch.patches.extent(1));
-      auto const values = static_cast<std::size_t>(side) * static_cast<std::size_t>(side) *
-                          static_cast<std::size_t>(channels);
-      float const* patches = batch.patches.data();
-      if (prepared == 0) {
-        validation_net_.prepare(count, side, side);
+      std::array const extent{static_cast<int>(batch.patches.extent(1)),
+                              static_cast<int>(batch.patches.extent(2))};
+      if (count > prepared[0] || extent != std::array{prepared[1], prepared[2]}) {
+        prepared = {count, extent[0], extent[1]};
+        validation_net_.prepare(count, extent[0], extent[1]);
         packed = validation_net_.pack(folded);
-        outputs_.reserve(static_cast<std::size_t>(count) * static_cast<std::size_t>(classes));
-        prepared = count;
       }
-      if (count < prepared) {  // the last batch is filled up, so that one plan serves all
-        padding_.assign(static_cast<std::size_t>(prepared) * values, 0.0F);
-        std::copy_n(patches, static_cast<std::size_t>(count) * values, padding_.data());
-        patches = padding_.data();
-      }
-      validation_net_.forward(packed, {patches, {prepared, side, side, channels}},
-                              {outputs_.data(), {prepared, 1, 1, classes}});
-      sums += score({outputs_.data(), {count, 1, 1, classes}}, batch.labels);
+      auto const out = outputs(prepared);
+      validation_net_.forward(packed, filled_up(batch.patches, prepared[0]), out);
+      sums += score({out.data(), {count, out.extent(1), out.extent(2), out.extent(3)}},
+                    batch.labels, schedule_.class_weights);
     }
     return sums;
   }
@@ -189,13 +173,33 @@ class training_run {
     return schedule_.batches_per_epoch > 0 ? std::min(all, schedule_.batches_per_epoch) : all;
   }
 
-  void take_step(state& at, view<float const, 4> patches, std::span<std::uint8_t const> classes) {
+  // Room for the probabilities of so many inputs of so many rows and columns.
+  view<float, 4> outputs(std::array<int, 3> const& inputs) {
+    int const lost = properties_.receptive_field - 1;
+    std::ptrdiff_t const count = inputs[0];
+    std::ptrdiff_t const height = inputs[1] - lost;
+    std::ptrdiff_t const width = inputs[2] - lost;
+    outputs_.reserve(static_cast<std::size_t>(count * height * width * properties_.classes));
+    return {outputs_.data(), {count, height, width, properties_.classes}};
+  }
+
+  // The last batch of a source may be short; it is filled up, so that one plan serves all.
+  view<float const, 4> filled_up(view<float const, 4> patches, std::ptrdiff_t count) {
+    if (patches.extent(0) == count) return patches;
+    auto const values = static_cast<std::size_t>(patches.size() / patches.extent(0) * count);
+    padding_.assign(values, 0.0F);
+    std::copy_n(patches.data(), patches.size(), padding_.data());
+    return {padding_.data(), {count, patches.extent(1), patches.extent(2), patches.extent(3)}};
+  }
+
+  void take_step(state& at, std::ptrdiff_t batches, view<float const, 4> patches,
+                 std::span<std::uint8_t const> classes) {
     counter_rng const dropout{schedule_.seed, stream::dropout};
     auto const updates = static_cast<std::uint64_t>(at.optimizer.updates);
     auto const sums =
         gradient_of_(at.parameters, patches, classes, cross_entropy{schedule_.class_weights},
                      gradient_, dropout.fork(updates));
-    double const rate = schedule_.rate_of(at.epoch);
+    double const rate = schedule_.rate_of(at.epoch, at.batch, batches);
     SEPTUM_EXPECTS(
         std::isfinite(sums.loss) && finite(gradient_),
         unsupported_error("septum.train.1",
@@ -221,20 +225,20 @@ class training_run {
   // Running statistics follow the batch's own (left in the gradient by batch_norm) and are no
   // business of the optimizer.
   void average_statistics(std::span<float const> parameters, parameter_slice const& slice) {
+    auto const keep = static_cast<float>(schedule_.statistics_momentum);
+    auto const take = static_cast<float>(1.0 - schedule_.statistics_momentum);
     for (std::size_t i = slice.offset; i < slice.offset + slice.count; ++i) {
-      statistics_.emplace_back(i,
-                               static_cast<float>(batch_norm::momentum) * parameters[i] +
-                                   static_cast<float>(1.0 - batch_norm::momentum) * gradient_[i]);
+      statistics_.emplace_back(i, keep * parameters[i] + take * gradient_[i]);
       gradient_[i] = 0.0F;
     }
   }
 
   template <BatchSource Validation>
-  void finish_epoch(state& at, Validation& validation) {
+  void finish_epoch(state& at, std::ptrdiff_t batches, Validation& validation) {
     auto const begin = clock::now();
     double const penalty = l2_penalty(at.parameters);
     epoch_record record{.epoch = at.epoch,
-                        .rate = schedule_.rate_of(at.epoch),
+                        .rate = schedule_.rate_of(at.epoch, 0, batches),
                         .training_loss = at.sums.mean() + penalty,
                         .training_accuracy = at.sums.accuracy(),
                         .validation_loss = std::numeric_limits<double>::quiet_NaN(),
@@ -277,14 +281,17 @@ class training_run {
   }
 
   // Loss of probabilities (softmax already applied by the evaluation net).
-  static loss_sums score(view<float const, 4> p, std::span<std::uint8_t const> truth) {
+  static loss_sums score(view<float const, 4> p, std::span<std::uint8_t const> truth,
+                         std::span<double const> class_weights) {
     loss_sums sums;
     auto const classes = p.extent(3);
     for (std::size_t i = 0; i < truth.size(); ++i) {
+      if (truth[i] == ignored_label) continue;
       float const* const row = p.data() + static_cast<std::ptrdiff_t>(i) * classes;
       auto const best = std::max_element(row, row + classes) - row;
       double const probability = std::clamp(static_cast<double>(row[truth[i]]), 1e-7, 1.0 - 1e-7);
-      sums += {-std::log(probability), 1.0, best == truth[i] ? 1 : 0, 1};
+      double const weight = class_weights.empty() ? 1.0 : class_weights[truth[i]];
+      sums += {-weight * std::log(probability), weight, best == truth[i] ? 1 : 0, 1};
     }
     return sums;
   }
@@ -300,6 +307,26 @@ class training_run {
   buffer<float> outputs_;
 };
 
+namespace detail {
+
+/// State before the first batch: He-normal weights from the schedule's seed.
+template <Stack S, Optimizer O>
+[[nodiscard]] training_state<O> first_state(std::uint64_t seed) {
+  training_state<O> fresh;
+  fresh.parameters = he_normal<S, float>({seed, stream::initial_weights});
+  fresh.optimizer.resize(fresh.parameters.size());
+  return fresh;
+}
+
+template <Stack S, Optimizer O>
+[[nodiscard]] typename training_run<O>::properties properties_of() {
+  using base = base_stack_t<S>;
+  return {base::input_channels, base::receptive_field, base::output.channels, parameter_slices<S>(),
+          [](std::span<float const> parameters) { return fold_batch_norm<S, float>(parameters); }};
+}
+
+}  // namespace detail
+
 /// Patch training of one net type on one backend.
 /// @tparam S net in its patch form   @tparam B backend that trains   @tparam O optimizer policy
 template <Stack S, Backend B, Optimizer O = sgd>
@@ -308,23 +335,31 @@ class trainer : public training_run<O> {
   using typename training_run<O>::state;
 
   explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
-      : training_run<O>{{base_stack_t<S>::input_channels, base_stack_t<S>::output.channels,
-                         parameter_slices<S>(),
-                         [](std::span<float const> parameters) {
-                           return fold_batch_norm<S, float>(parameters);
-                         }},
-                        std::move(schedule),
-                        optimizer,
-                        gradient_net<S, B, float>{threads},
-                        net<fused_t<S>, B, float>{threads}} {}
+      : training_run<O>{detail::properties_of<S, O>(), std::move(schedule), optimizer,
+                        gradient_net<S, B, float>{threads}, net<fused_t<S>, B, float>{threads}} {}
 
   /// State before the first batch: He-normal weights from the schedule's seed.
-  [[nodiscard]] state start() const {
-    state fresh;
-    fresh.parameters = he_normal<S, float>({this->schedule().seed, stream::initial_weights});
-    fresh.optimizer.resize(fresh.parameters.size());
-    return fresh;
-  }
+  [[nodiscard]] state start() const { return detail::first_state<S, O>(this->schedule().seed); }
+};
+
+/// Dense training of one net type on one backend: all labelled pixels of a crop share one pass of
+/// the fully convolutional form, whose parameters are those of the patch form. Batch statistics
+/// are taken over all pixels of the maps of a batch of crops.
+/// @tparam S net in its patch form   @tparam B backend that trains   @tparam O optimizer policy
+template <Stack S, Backend B, Optimizer O = sgd>
+class dense_trainer : public training_run<O> {
+  using dense_form = fully_convolutional_t<S>;
+
+ public:
+  using typename training_run<O>::state;
+
+  explicit dense_trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
+      : training_run<O>{detail::properties_of<S, O>(), std::move(schedule), optimizer,
+                        gradient_net<dense_form, B, float>{threads},
+                        net<fused_t<dense_form>, B, float>{threads}} {}
+
+  /// State before the first batch: the same as for patches.
+  [[nodiscard]] state start() const { return detail::first_state<S, O>(this->schedule().seed); }
 };
 
 }  // namespace septum::inline SEPTUM_ABI
