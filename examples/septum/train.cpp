@@ -57,8 +57,11 @@ void train(arguments const& given, common_options const& common) {
   septum::io::output_lock const lock{given.model};
   septum::io::atomic_file{given.model};
   std::vector<septum::io::dataset> datasets;
-  for (auto const& folder : given.datasets)
-    datasets.push_back(septum::io::read_dataset(folder, given.channels, threads));
+  for (auto const& experiment : given.datasets)
+    for (auto const& folder : septum::io::list_datasets(experiment)) {
+      datasets.push_back(septum::io::read_dataset(folder, given.channels, threads));
+      for (auto const& warning : datasets.back().warnings) say(common, "septum: " + warning);
+    }
   auto const result = train_model(std::move(datasets), request, common);
   septum::io::write_model(given.model, result.trained);
   write_training_curves(given.model, result);
