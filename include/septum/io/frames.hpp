@@ -99,35 +99,25 @@ struct numbered_name {
 
 }  // namespace detail
 
-/// The images of a folder in the order of their frame number, e.g. t1.tif, t2.tif, t10.tif.
-/// throws     io_error when the folder has no image, when names differ in more than one number,
-/// when
-///            a number occurs twice, or, unless `allow_gaps`, when one is missing
-[[nodiscard]] inline std::vector<frame_file> list_frames(std::filesystem::path const& folder,
-                                                         bool allow_gaps = false) {
-  std::error_code failure;
-  std::vector<std::filesystem::path> paths;
-  for (std::filesystem::directory_iterator entry{folder, failure}, end; !failure && entry != end;
-       entry.increment(failure)) {
-    bool const hidden = entry->path().filename().native().starts_with('.');
-    if (!hidden && detail::has_image_extension(entry->path())) paths.push_back(entry->path());
-  }
-  if (failure) detail::throw_call_failed(folder, "listing the folder", failure.value());
-  if (paths.empty())
-    throw io_error{
-        "septum.frames.2",
-        detail::shown(folder) + ": expected .tif, .png or .npy images in this folder, found none"};
+/// Images in the order of their frame number, the only number in which their names differ.
+/// @param place  what messages call the whole series
+/// throws     io_error when names differ in more than one number, when a number occurs twice, or,
+///            unless `allow_gaps`, when one is missing
+[[nodiscard]] inline std::vector<frame_file> order_frames(std::vector<std::filesystem::path> paths,
+                                                          std::filesystem::path const& place,
+                                                          bool allow_gaps = false) {
+  if (paths.empty()) return {};
   std::sort(paths.begin(), paths.end());
   std::vector<detail::numbered_name> names;
   for (std::filesystem::path const& path : paths)
     names.push_back(detail::split_name(path.stem().native()));
-  std::size_t const field = detail::frame_field(names, paths, folder);
+  std::size_t const field = detail::frame_field(names, paths, place);
   std::vector<frame_file> frames;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     auto const& numbers = names[i].numbers;
     if (numbers.empty() && paths.size() > 1)
       throw io_error{"septum.frames.1",
-                     detail::shown(folder) + ": expected a frame number in the name of " +
+                     detail::shown(place) + ": expected a frame number in the name of " +
                          detail::shown(paths[i].filename()) + " and its neighbours"};
     frames.push_back({numbers.empty() ? 0 : numbers[field], paths[i]});
   }
@@ -145,15 +135,34 @@ struct numbered_name {
   }
   if (!doubled.empty())
     throw io_error{"septum.frames.3",
-                   detail::shown(folder) +
+                   detail::shown(place) +
                        ": expected each frame once, found twice: " + detail::listed(doubled)};
   if (!missing.empty() && !allow_gaps)
-    throw io_error{"septum.frames.4", detail::shown(folder) + ": expected frames " +
+    throw io_error{"septum.frames.4", detail::shown(place) + ": expected frames " +
                                           to_text(frames.front().index) + " to " +
                                           to_text(frames.back().index) +
                                           ", missing: " + detail::listed(missing) +
                                           "; add them, or allow gaps to keep the true times"};
   return frames;
+}
+
+/// The images of a folder in the order of their frame number, e.g. t1.tif, t2.tif, t10.tif.
+/// throws     io_error when the folder has no image; otherwise as order_frames
+[[nodiscard]] inline std::vector<frame_file> list_frames(std::filesystem::path const& folder,
+                                                         bool allow_gaps = false) {
+  std::error_code failure;
+  std::vector<std::filesystem::path> paths;
+  for (std::filesystem::directory_iterator entry{folder, failure}, end; !failure && entry != end;
+       entry.increment(failure)) {
+    bool const hidden = entry->path().filename().native().starts_with('.');
+    if (!hidden && detail::has_image_extension(entry->path())) paths.push_back(entry->path());
+  }
+  if (failure) detail::throw_call_failed(folder, "listing the folder", failure.value());
+  if (paths.empty())
+    throw io_error{
+        "septum.frames.2",
+        detail::shown(folder) + ": expected .tif, .png or .npy images in this folder, found none"};
+  return order_frames(std::move(paths), folder, allow_gaps);
 }
 
 /// A time series and the true number of each of its frames.

@@ -4,6 +4,7 @@
 #include <septum/io/csv.hpp>
 #include <septum/track/detection.hpp>
 #include <septum/track/lineage.hpp>
+#include <septum/track/lineage_tree.hpp>
 #include <septum/track/link.hpp>
 
 #include <array>
@@ -64,6 +65,12 @@ inline void write_tracks(std::filesystem::path const& path, std::span<track cons
 /// Writes the family trees as Newick text, one tree per line.
 inline void write_newick(std::filesystem::path const& path, std::span<track const> tracks) {
   write_file(path, to_newick(tracks));
+}
+
+/// Draws the family trees (SVG).
+inline void write_lineage_svg(std::filesystem::path const& path, std::span<track const> tracks,
+                              lineage_drawing const& drawing = {}) {
+  write_file(path, to_svg(tracks, drawing));
 }
 
 namespace detail {

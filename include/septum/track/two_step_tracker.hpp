@@ -49,15 +49,13 @@ struct two_step_tracker {
       auto const& target = chains.cell(event.target);
       std::int64_t const from = chains.frame_number(event.source);
       std::int64_t const to = chains.frame_number(event.target);
-      link_kind const kind =
-          event.kind == link_kind::gap && to - from == 1 ? link_kind::link : event.kind;
-      links.push_back({from, source.id, to, target.id, kind, event.cost});
+      links.push_back({from, source.id, to, target.id, event.kind, event.cost});
     }
     std::sort(links.begin(), links.end(), [](cell_link const& a, cell_link const& b) {
       return std::tie(a.source_frame, a.source, a.target_frame, a.target) <
              std::tie(b.source_frame, b.source, b.target_frame, b.target);
     });
-    return links;
+    return with_kinds(std::move(links));
   }
 
  private:
