@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/backend/detail/tapped_maps.hpp>
 #include <septum/backend/problem.hpp>
 #include <septum/core/rng.hpp>
 #include <septum/nn/layers.hpp>
@@ -18,6 +19,13 @@ struct reference {
   using memory_space = host_space;
   using fallback = void;
   static constexpr std::string_view name = "reference";
+};
+
+/// Threads, and the maps that multi-resolution nets keep for their gather. Moves, does not copy.
+template <>
+struct context<reference> {
+  exec::threads threads{};
+  detail::tapped_maps taps{};
 };
 
 namespace detail {
@@ -372,5 +380,11 @@ struct kernel<reference, kind::dropout, T> : detail::reference_stateless<T> {
                : static_cast<T>(1.0 / (1.0 - rate));
   }
 };
+
+template <int Number, int Jump, class T>
+struct kernel<reference, kind::tap<Number, Jump>, T> : detail::tap_kernel<Number, Jump, T> {};
+
+template <int... Numbers, class T>
+struct kernel<reference, kind::gather<Numbers...>, T> : detail::gather_kernel<T, Numbers...> {};
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -36,6 +36,16 @@ struct dense_receives_one_pixel {
   static constexpr bool ok = true;
 };
 
+template <bool Ok, class... Facts>
+struct gather_reads_earlier_taps {
+  static_assert(
+      Ok,
+      "septum: a gather reads a tap that does not come before it, or receives a map larger than "
+      "one pixel. FIX: put tap<N> for each of its numbers in front of it, and gather after the "
+      "conv whose window covers the whole map.");
+  static constexpr bool ok = true;
+};
+
 template <bool Ok, class Layer>
 struct every_type_in_the_stack_is_a_layer {
   static_assert(Ok,

@@ -2,6 +2,7 @@
 #include <septum/core/shape.hpp>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <string_view>
@@ -19,6 +20,10 @@ struct softmax;
 struct dropout;
 template <class Functor>
 struct pointwise;
+template <int Number, int Jump>
+struct tap;
+template <int... Numbers>
+struct gather;
 }  // namespace kind
 
 /// A layer is an empty type; everything about it is constant. `parameters` counts stored values,
@@ -171,6 +176,76 @@ struct softmax {
   template <int Factor>
   using dilated = softmax;
 };
+
+/// Marks a map that a later gather reads, and passes it on unchanged. `Jump` is the distance in
+/// input pixels between neighbours of the map in the patch form (made by the transforms).
+template <int Number, int Jump = 1>
+struct tap {
+  static_assert(Number >= 0 && Number < 8 && Jump > 0,
+                "septum: tap<Number> wants a number from 0 to 7. FIX: correct it.");
+  using kind = kind::tap<Number, Jump>;
+  static constexpr std::string_view name = "tap";
+  static constexpr int number = Number;
+  static constexpr window geometry{};
+  static constexpr shape out(shape in) { return in; }
+  static constexpr std::size_t parameters(shape) { return 0; }
+  static constexpr std::size_t trainable(shape) { return 0; }
+  template <int Factor>
+  using dilated = tap<Number, Jump * Factor>;
+};
+
+/// Appends to a map of one pixel the middle pixels of earlier maps, marked by tap<Number>, along
+/// the channels: the dense layers behind it see several scales (the paper's multi-resolution nets;
+/// S1 Text, Table B). The middle of n pixels is the one with (n - 1) / 2 before it, rounded down.
+template <int... Numbers>
+struct gather {
+  static_assert(sizeof...(Numbers) > 0,
+                "septum: gather<Numbers...> wants at least one tap. FIX: name the taps.");
+  using kind = kind::gather<Numbers...>;
+  static constexpr std::string_view name = "gather";
+  static constexpr window geometry{};
+  /// Without the taps, whose channels a stack adds.
+  static constexpr shape out(shape in) { return in; }
+  static constexpr std::size_t parameters(shape) { return 0; }
+  static constexpr std::size_t trainable(shape) { return 0; }
+  template <int Factor>
+  using dilated = gather;
+};
+
+namespace detail {
+
+/// Maps that gather layers may read, by number.
+struct tapped_shapes {
+  std::array<shape, 8> maps{};
+
+  /// What a layer makes of `in`, with the channels that a gather adds.
+  template <class L>
+  constexpr shape out(shape in) {
+    return add(static_cast<L*>(nullptr), in, L::out(in));
+  }
+
+ private:
+  constexpr shape add(void*, shape, shape result) const { return result; }
+  template <int Number, int Jump>
+  constexpr shape add(tap<Number, Jump>*, shape in, shape result) {
+    maps[static_cast<std::size_t>(Number)] = in;
+    return result;
+  }
+  template <int... Numbers>
+  constexpr shape add(gather<Numbers...>*, shape, shape result) const {
+    ((result.channels += maps[static_cast<std::size_t>(Numbers)].channels), ...);
+    // A tap that does not come first has no channels: the empty map is refused with a message.
+    bool const all = (maps[static_cast<std::size_t>(Numbers)].valid() && ...);
+    return all ? result : shape{};
+  }
+};
+
+template <class L>
+inline constexpr int tap_count_v = 0;
+template <int... Numbers>
+inline constexpr int tap_count_v<gather<Numbers...>> = static_cast<int>(sizeof...(Numbers));
+
+}  // namespace detail
 
 /// A layer whose output passes through relu within the same kernel. Made by the transforms of
 /// nn/transform.hpp, not written by users.

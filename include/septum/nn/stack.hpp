@@ -28,6 +28,7 @@ struct layer_row {
   std::size_t offset = 0;     ///< of the first parameter
   std::size_t count = 0;      ///< stored parameters
   std::size_t trainable = 0;  ///< the first of them that the optimizer changes
+  int taps = 0;               ///< earlier maps that the layer reads besides `in`
 };
 
 namespace detail {
@@ -45,8 +46,9 @@ constexpr auto layer_rows(shape in) {
   std::array<layer_row, sizeof...(Layers)> table{};
   std::size_t k = 0;
   std::size_t offset = 0;
-  ((table[k] = {in, Layers::out(in), Layers::geometry, offset, Layers::parameters(in),
-                Layers::trainable(in)},
+  tapped_shapes tapped;
+  ((table[k] = {in, tapped.template out<Layers>(in), Layers::geometry, offset,
+                Layers::parameters(in), Layers::trainable(in), tap_count_v<Layers>},
     in = table[k].out, offset += table[k].count, ++k),
    ...);
   return table;
@@ -69,6 +71,15 @@ constexpr int first_wide_dense(std::array<layer_row, N> const& table) {
     ++k),
    ...);
   return found;
+}
+
+template <std::size_t N>
+constexpr int first_wrong_gather(std::array<layer_row, N> const& table) {
+  for (std::size_t k = 0; k < N; ++k)
+    if (table[k].taps > 0 && table[k].in.valid() &&
+        (!table[k].out.valid() || table[k].in.height > 1 || table[k].in.width > 1))
+      return static_cast<int>(k);
+  return -1;
 }
 
 constexpr std::uint64_t fnv1a(std::uint64_t hash, std::uint64_t value) {
@@ -130,8 +141,10 @@ struct checked_stack<true, Input, Layers...> {
   using shown_input =
       diagnostic::for_input<patch_rows[shown<Bad>].in.height, patch_rows[shown<Bad>].in.width,
                             patch_rows[shown<Bad>].in.channels>;
-  static constexpr int empty = detail::first_empty(patch_rows);
-  static constexpr int wide = empty < 0 ? detail::first_wide_dense<Layers...>(patch_rows) : -1;
+  static constexpr int ungathered = detail::first_wrong_gather(patch_rows);
+  static constexpr int empty = ungathered < 0 ? detail::first_empty(patch_rows) : -1;
+  static constexpr int wide =
+      empty < 0 && ungathered < 0 ? detail::first_wide_dense<Layers...>(patch_rows) : -1;
 
  public:
   static_assert(diagnostic::layer_fits_its_input<(empty < 0), diagnostic::at_layer<empty>,
@@ -140,6 +153,10 @@ struct checked_stack<true, Input, Layers...> {
   static_assert(diagnostic::dense_receives_one_pixel<(wide < 0), diagnostic::at_layer<wide>,
                                                      diagnostic::the_layer<shown_layer<wide>>,
                                                      shown_input<wide>>::ok);
+
+  static_assert(diagnostic::gather_reads_earlier_taps<
+                (ungathered < 0), diagnostic::at_layer<ungathered>,
+                diagnostic::the_layer<shown_layer<ungathered>>, shown_input<ungathered>>::ok);
 
   /// Map that a patch becomes.
   static constexpr shape output = patch_rows.back().out;

@@ -38,8 +38,9 @@ class row_stream {
 
   /// True when a net can run in strips.
   static bool possible(std::span<layer_row const> rows) {
-    return std::all_of(rows.begin(), rows.end(),
-                       [](layer_row const& row) { return row.geometry.stride == 1; });
+    return std::all_of(rows.begin(), rows.end(), [](layer_row const& row) {
+      return row.geometry.stride == 1 && row.taps == 0;
+    });
   }
   /// Rows of the buffer behind a layer: what the next layer needs for a strip, rounded up to strips
   /// because both advance by whole strips, and room to go on for a while before the rows that are
