@@ -125,8 +125,8 @@ void evaluation::write_cells(fs::path const& path) const {
                                 "prediction_area_px", "iou", "seg", "jaccard", "dice"}};
   for (std::size_t k = 0; k < cells.size(); ++k) {
     auto const& cell = cells[k];
-    auto const fate = cell.fate == septum::cell_fate::found    ? "found"
-                      : cell.fate == septum::cell_fate::missed ? "missed"
+    auto const fate = cell.fate == septum::cell_verdict::found    ? "found"
+                      : cell.fate == septum::cell_verdict::missed ? "missed"
                                                                : "invented";
     table.row(frame_of_cell[k], fate, cell.truth_label, cell.prediction_label, cell.truth_area_px,
               cell.prediction_area_px, cell.iou, cell.seg, cell.jaccard, cell.dice);

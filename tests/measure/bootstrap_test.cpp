@@ -67,16 +67,16 @@ BOOST_AUTO_TEST_CASE(every_cell_has_a_fate) {
   auto const cells =
       sp::cell_outcomes(sp::count_overlaps(test::labels_of(truth), test::labels_of(found)), 0.5);
   BOOST_REQUIRE(cells.size() == 4U);
-  BOOST_TEST((cells[0].fate == sp::cell_fate::found));
+  BOOST_TEST((cells[0].fate == sp::cell_verdict::found));
   BOOST_TEST(cells[0].iou == 1.0);
   BOOST_TEST(cells[0].prediction_label == 5);
-  BOOST_TEST((cells[1].fate == sp::cell_fate::found));
+  BOOST_TEST((cells[1].fate == sp::cell_verdict::found));
   BOOST_TEST(cells[1].iou == 0.5);
   BOOST_TEST(cells[1].seg == 0.0);  // exactly half is not more than half
   BOOST_TEST(*cells[1].dice == 2.0 / 3.0);
-  BOOST_TEST((cells[2].fate == sp::cell_fate::missed));
+  BOOST_TEST((cells[2].fate == sp::cell_verdict::missed));
   BOOST_TEST(!cells[2].jaccard.has_value());
-  BOOST_TEST((cells[3].fate == sp::cell_fate::invented));
+  BOOST_TEST((cells[3].fate == sp::cell_verdict::invented));
   BOOST_TEST(cells[3].prediction_label == 9);
   BOOST_TEST(cells[3].prediction_area_px == 2);
 }

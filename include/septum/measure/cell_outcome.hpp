@@ -13,11 +13,11 @@ namespace septum::inline SEPTUM_ABI {
 
 /// What became of one cell: found, missed (no predicted cell is matched) or invented (no true cell
 /// is matched).
-enum class cell_fate { found, missed, invented };
+enum class cell_verdict { found, missed, invented };
 
 /// One cell of a frame in the comparison of truth and prediction.
 struct cell_outcome {
-  cell_fate fate = cell_fate::missed;
+  cell_verdict fate = cell_verdict::missed;
   std::int32_t truth_label = 0;       ///< 0 for an invented cell
   std::int32_t prediction_label = 0;  ///< of the match; 0 for a missed cell
   std::int64_t truth_area_px = 0;
@@ -46,7 +46,7 @@ struct cell_outcome {
   for (cell_match const& match : match_cells(table, threshold)) {
     std::size_t const other = find(table.prediction_labels, match.prediction_label);
     cell_outcome& cell = result[find(table.truth_labels, match.truth_label)];
-    cell.fate = cell_fate::found;
+    cell.fate = cell_verdict::found;
     cell.prediction_label = match.prediction_label;
     cell.prediction_area_px = table.prediction_areas[other];
     cell.iou = match.iou;
@@ -63,7 +63,7 @@ struct cell_outcome {
   }
   for (std::size_t k = 0; k < used.size(); ++k)
     if (used[k] == 0)
-      result.push_back({.fate = cell_fate::invented,
+      result.push_back({.fate = cell_verdict::invented,
                         .prediction_label = table.prediction_labels[k],
                         .prediction_area_px = table.prediction_areas[k]});
   return result;
@@ -78,11 +78,11 @@ struct outcome_scores {
   std::int64_t overlapped = 0;
 
   void add(cell_outcome const& cell) {
-    counts.true_positives += cell.fate == cell_fate::found ? 1 : 0;
-    counts.false_negatives += cell.fate == cell_fate::missed ? 1 : 0;
-    counts.false_positives += cell.fate == cell_fate::invented ? 1 : 0;
+    counts.true_positives += cell.fate == cell_verdict::found ? 1 : 0;
+    counts.false_negatives += cell.fate == cell_verdict::missed ? 1 : 0;
+    counts.false_positives += cell.fate == cell_verdict::invented ? 1 : 0;
     counts.iou_sum += cell.iou;
-    if (cell.fate != cell_fate::invented) {
+    if (cell.fate != cell_verdict::invented) {
       seg.jaccard_sum += cell.seg;
       ++seg.objects;
     }
