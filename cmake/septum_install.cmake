@@ -12,4 +12,6 @@ write_basic_package_version_file(
   ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/septum-config.cmake"
               "${PROJECT_BINARY_DIR}/septum-config-version.cmake" cmake/FindoneDNN.cmake
+              cmake/septum_cuda_kernels.cmake cmake/septum_cuda_kernels.cpp.in
+              cmake/septum_cuda_kernels.cu
         DESTINATION "${septum_package_dir}")

@@ -6,6 +6,9 @@
 #include <septum/core/error.hpp>
 #include <utility>
 
+#include "all_nets.hpp"
+#include "gpu.hpp"
+
 namespace program {
 namespace {
 
@@ -19,19 +22,40 @@ predictor erase(septum::model const& trained, septum::inference_options inferenc
 
 }  // namespace
 
-std::vector<std::string> net_names() { return {"bn_feature_net_31x31", "bn_feature_net_61x61"}; }
+void require_host_precision(common_options const& common) {
+  if (common.precision != "f32")
+    throw septum::unsupported_error(
+        "septum.program.50", "--precision " + common.precision + ": expected f32 with --backend " +
+                                 common.backend + "; the others are for --backend cudnn");
+}
+
+std::vector<std::string> net_names() {
+  return {"bn_feature_net_31x31",
+          "bn_feature_net_61x61",
+          "feature_net_31x31",
+          "feature_net_61x61",
+          "dropout_feature_net_31x31",
+          "dropout_feature_net_61x61",
+          "multires_feature_net_31x31",
+          "bn_multires_feature_net_31x31",
+          "bn_multires_feature_net_61x61",
+          "bn_feature_net_21x21",
+          "bn_feature_net_41x41"};
+}
 
 predictor make_predictor(septum::model const& trained, common_options const& common,
                          septum::inference_options inference) {
+  if (common.backend == "cudnn") return make_gpu_predictor(trained, common, inference);
+  require_host_precision(common);
   auto const& description = trained.description;
-  return with_net(description.architecture, description.channels.size(), description.classes.size(),
-                  [&]<class Net>(std::type_identity<Net>) {
-                    if (common.backend == "reference")
-                      return erase<Net, septum::reference>(trained, inference);
-                    if (common.backend == "eigen")
-                      return erase<Net, septum::eigen>(trained, inference);
-                    return erase<Net, septum::onednn>(trained, inference);
-                  });
+  return with_any_net(description.architecture, description.channels.size(),
+                      description.classes.size(), [&]<class Net>(std::type_identity<Net>) {
+                        if (common.backend == "reference")
+                          return erase<Net, septum::reference>(trained, inference);
+                        if (common.backend == "eigen")
+                          return erase<Net, septum::eigen>(trained, inference);
+                        return erase<Net, septum::onednn>(trained, inference);
+                      });
 }
 
 }  // namespace program

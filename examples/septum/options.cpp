@@ -19,10 +19,12 @@ void add_common_options(CLI::App& command, common_options& options) {
       ->capture_default_str();
   command.add_option("--seed", options.seed, "Seed of everything random")->capture_default_str();
   command.add_option("--backend", options.backend, "Kernels that compute the net")
-      ->check(CLI::IsMember({"onednn", "eigen", "reference"}))
+      ->check(CLI::IsMember({"onednn", "eigen", "reference", "cudnn"}))
       ->capture_default_str();
-  command.add_option("--precision", options.precision, "Numbers that the net computes in")
-      ->check(CLI::IsMember({"f32"}))
+  command
+      .add_option("--precision", options.precision,
+                  "Numbers that the net computes in; all but f32 with --backend cudnn")
+      ->check(CLI::IsMember({"f32", "tf32", "bf16", "f16"}))
       ->capture_default_str();
   command.add_flag("--quiet", options.quiet, "No progress on standard error");
   command.add_flag("--json", options.json, "Machine-readable result on standard output");

@@ -59,7 +59,7 @@ class cudnn_session {
     std::string described(static_cast<std::size_t>(size), '\0');
     device_.read(cudnn_constant::device_json, cudnn_constant::type_char,
                  std::span<char>{described});
-    device_name_ = std::to_string(fnv1a(described));
+    device_name_ = std::to_string(septum::fnv1a(std::string_view{described}));
   }
 
   [[nodiscard]] cudnn_options const& options() const { return options_; }

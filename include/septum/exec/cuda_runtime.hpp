@@ -306,17 +306,17 @@ struct launch_shape {
 class kernel_library {
  public:
   /// @throws device_error `septum.device.7` when the program was built without kernels
-  kernel_library(cuda_api const& api, std::span<unsigned char const> image) : api_{&api} {
+  kernel_library(cuda_api const& api, std::span<unsigned char const> compiled) : api_{&api} {
     SEPTUM_EXPECTS(
-        !image.empty(),
+        !compiled.empty(),
         device_error("septum.device.7",
                      "this program was built without kernels for GPUs; build it where nvcc 13 "
                      "is found (apt cuda-nvcc-13-0, or pip install nvidia-cuda-nvcc==13.*)",
                      fault::resource));
     cuda_handle::library* handle = nullptr;
     check(api,
-          api.library_load_data(&handle, image.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
-          "cudaLibraryLoadData of " + std::to_string(image.size()) + " bytes");
+          api.library_load_data(&handle, compiled.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+          "cudaLibraryLoadData of " + std::to_string(compiled.size()) + " bytes");
     library_ = {handle, api.library_unload};
   }
 

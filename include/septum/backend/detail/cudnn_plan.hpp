@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -353,7 +354,7 @@ class plan_store {
     return false;
   }
   [[nodiscard]] std::filesystem::path path_of(std::string const& key) const {
-    return folder_ / ("plan-" + hex(fnv1a(key)) + ".json");
+    return folder_ / ("plan-" + hex(septum::fnv1a(std::string_view{key})) + ".json");
   }
 
  private:
