@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <septum/backend/onednn.hpp>
@@ -9,10 +11,13 @@
 #include <septum/io/annotation.hpp>
 #include <septum/io/image.hpp>
 #include <septum/io/model.hpp>
+#include <septum/io/npz.hpp>
+#include <septum/io/roi_set.hpp>
 #include <septum/io/tiff.hpp>
 #include <septum/version.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "nets.hpp"
 #include "options.hpp"
@@ -92,27 +97,82 @@ json describe_series(fs::path const& path, septum::io::tiff_reader const& file) 
           {"channels", file.axes() ? file.axes()->channels : std::size_t{1}},
           {"height", first.height},
           {"width", first.width},
-          {"pixel_size_um", file.pixel_size_um()}};
+          {"bits", first.bits},
+          {"pixel_size_um", file.pixel_size_um()},
+          {"interval_s", file.interval_s()}};
 }
 
 json describe_dataset(fs::path const& path, bool& sound) {
   auto const summary = septum::io::inspect_dataset(path);
-  json result{{"data_set", path.string()}};
+  json result{{"data_set", path.string()}, {"pixel_size_um", summary.pixel_size_um}};
   for (auto const& channel : summary.channels)
-    result["channels"].push_back({{"name", channel.name}, {"file", channel.file}});
+    result["channels"].push_back({{"name", channel.name},
+                                  {"file", channel.file},
+                                  {"height", channel.height},
+                                  {"width", channel.width},
+                                  {"minimum", channel.lowest},
+                                  {"median", channel.median},
+                                  {"maximum", channel.highest}});
+  for (std::size_t k = 0; k < summary.class_names.size(); ++k)
+    result["classes"].push_back(
+        {{"name", summary.class_names[k]}, {"pixels", summary.pixels_of_class[k]}});
+  if (summary.unlabelled > 0) result["pixels_without_class"] = summary.unlabelled;
+  if (summary.cells) result["cells"] = *summary.cells;
+  if (!summary.warnings.empty()) result["warnings"] = summary.warnings;
   result["problems"] = summary.problems;
-  sound = summary.problems.empty();
-  if (sound) {
-    auto const data = septum::io::read_dataset(path);
-    result["height"] = data.pixels.shape()[0];
-    result["width"] = data.pixels.shape()[1];
-    std::vector<std::size_t> counts(data.truth.class_names.size(), 0);
-    for (auto const value : data.truth.class_of_pixel)
-      if (value < counts.size()) ++counts[value];
-    for (std::size_t k = 0; k < counts.size(); ++k)
-      result["classes"].push_back({{"name", data.truth.class_names[k]}, {"pixels", counts[k]}});
+  sound = sound && summary.problems.empty();
+  return result;
+}
+
+// A data set, or an experiment of several.
+json describe_folder(fs::path const& path, bool& sound) {
+  auto const folders = septum::io::list_datasets(path);
+  if (folders.size() == 1) return describe_dataset(folders.front(), sound);
+  json result{{"experiment", path.string()}, {"data_sets", json::array()}};
+  for (auto const& folder : folders) result["data_sets"].push_back(describe_dataset(folder, sound));
+  return result;
+}
+
+json describe_areas(fs::path const& path) {
+  auto const set = septum::io::read_roi_set(path);
+  json result{{"areas", path.string()}, {"count", set.areas.size()}, {"frames", set.frames}};
+  if (set.rows > 0) {
+    result["height"] = set.rows;
+    result["width"] = set.columns;
+  }
+  constexpr char const* names[] = {"polygon",  "rectangle", "oval",
+                                   "freehand", "traced",    "composite"};
+  std::map<std::string, std::size_t> shapes;
+  double bottom = 0;
+  double right = 0;
+  std::size_t subpixel = 0;
+  for (auto const& area : set.areas) {
+    ++shapes[names[static_cast<std::size_t>(area.shape)]];
+    bottom = std::max(bottom, area.bottom);
+    right = std::max(right, area.right);
+    subpixel += area.subpixel ? 1 : 0;
+  }
+  for (auto const& [name, count] : shapes) result["shapes"][name] = count;
+  result["with_fractions_of_pixels"] = subpixel;
+  result["reach"] = {{"rows", bottom}, {"columns", right}};
+  return result;
+}
+
+json describe_arrays(fs::path const& path) {
+  septum::io::npz_reader const file{path};
+  json result{{"arrays", path.string()}};
+  for (auto const& name : file.names()) {
+    auto const content = file.content_of(name);
+    auto const header = septum::io::read_npy_header(content.bytes(), path.string() + ": " + name);
+    result["contents"].push_back(
+        {{"name", name}, {"type", header.type_name()}, {"shape", header.shape}});
   }
   return result;
+}
+
+// Areas of ImageJ rather than arrays of NumPy.
+bool is_areas(fs::path const& path) {
+  return path.extension() == ".roi" || path.extension() == ".zip";
 }
 
 bool is_tiff_series(fs::path const& path) {
@@ -143,9 +203,13 @@ void info(arguments const& given, common_options const& common) {
   if (given.subject.empty()) {
     result = describe_build();
   } else if (fs::is_directory(given.subject)) {
-    result = describe_dataset(given.subject, sound);
+    result = describe_folder(given.subject, sound);
   } else if (given.subject.extension() == ".safetensors") {
     result = describe_model(given.subject);
+  } else if (is_areas(given.subject)) {
+    result = describe_areas(given.subject);
+  } else if (given.subject.extension() == ".npz") {
+    result = describe_arrays(given.subject);
   } else if (is_tiff_series(given.subject)) {
     result = describe_series(given.subject, septum::io::tiff_reader{given.subject});
   } else {
@@ -167,9 +231,13 @@ void info(arguments const& given, common_options const& common) {
 void register_info(CLI::App& app, common_options& common) {
   auto const given = std::make_shared<arguments>();
   CLI::App& command = *app.add_subcommand(
-      "info", "Says what this build can do, or what a model, an image or a data set holds");
+      "info",
+      "Says what this build can do, or what a model, an image or a data set holds and "
+      "whether it is usable");
   command.footer("Example: septum info day1/");
-  command.add_option("FILE", given->subject, "Model, image, or data-set folder")
+  command
+      .add_option("FILE", given->subject,
+                  "Model, image, ImageJ areas, arrays, data-set folder, or experiment")
       ->check(CLI::ExistingPath);
   add_common_options(command, common);
   command.callback([given, &common] { info(*given, common); });
