@@ -6,7 +6,6 @@
 #include <septum/core/error.hpp>
 #include <utility>
 
-#include "all_nets.hpp"
 #include "gpu.hpp"
 
 namespace program {
@@ -29,33 +28,21 @@ void require_host_precision(common_options const& common) {
                                  common.backend + "; the others are for --backend cudnn");
 }
 
-std::vector<std::string> net_names() {
-  return {"bn_feature_net_31x31",
-          "bn_feature_net_61x61",
-          "feature_net_31x31",
-          "feature_net_61x61",
-          "dropout_feature_net_31x31",
-          "dropout_feature_net_61x61",
-          "multires_feature_net_31x31",
-          "bn_multires_feature_net_31x31",
-          "bn_multires_feature_net_61x61",
-          "bn_feature_net_21x21",
-          "bn_feature_net_41x41"};
-}
+std::vector<std::string> net_names() { return {"bn_feature_net_31x31", "bn_feature_net_61x61"}; }
 
 predictor make_predictor(septum::model const& trained, common_options const& common,
                          septum::inference_options inference) {
   if (common.backend == "cudnn") return make_gpu_predictor(trained, common, inference);
   require_host_precision(common);
   auto const& description = trained.description;
-  return with_any_net(description.architecture, description.channels.size(),
-                      description.classes.size(), [&]<class Net>(std::type_identity<Net>) {
-                        if (common.backend == "reference")
-                          return erase<Net, septum::reference>(trained, inference);
-                        if (common.backend == "eigen")
-                          return erase<Net, septum::eigen>(trained, inference);
-                        return erase<Net, septum::onednn>(trained, inference);
-                      });
+  return with_net(description.architecture, description.channels.size(), description.classes.size(),
+                  [&]<class Net>(std::type_identity<Net>) {
+                    if (common.backend == "reference")
+                      return erase<Net, septum::reference>(trained, inference);
+                    if (common.backend == "eigen")
+                      return erase<Net, septum::eigen>(trained, inference);
+                    return erase<Net, septum::onednn>(trained, inference);
+                  });
 }
 
 }  // namespace program
