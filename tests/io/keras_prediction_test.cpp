@@ -34,6 +34,7 @@ using maps = xt::xtensor<float, 3>;  // class or channel, row, column
 /// Of a probability, and of a logit as a part of the largest logit: sums in float32 lose about this
 /// much whatever their order (PyTorch in float32 is off by 2.1e-5 where the largest logit is 41).
 constexpr double tolerance = 1e-5;
+constexpr double winograd_tolerance = 1e-4;
 
 struct prediction_case {
   fs::path folder;
@@ -113,20 +114,26 @@ void compare(prediction_case const& each, septum::model const& trained, std::siz
   double const logit_difference = difference(logits, wanted_logits) / largest_logit;
   BOOST_TEST(logit_difference <= tolerance);
 
-  septum::ensemble<S, B> predictor{trained};
-  auto const padded = predictor.predict(pixels);
-  std::size_t const border = (septum::base_stack_t<S>::receptive_field - 1) / 2;
-  maps probabilities = maps::from_shape(logits.shape());
-  for (std::size_t k = 0; k < logits.shape()[0]; ++k)
-    for (std::size_t r = 0; r < logits.shape()[1]; ++r)
-      for (std::size_t c = 0; c < logits.shape()[2]; ++c)
-        probabilities(k, r, c) = padded(r + border, c + border, k);
-  double const probability_difference =
-      difference(probabilities, io::read_npy<float, 3>(each.folder / "expected_probability.npy"));
-  BOOST_TEST(probability_difference <= tolerance);
+  auto const expected = io::read_npy<float, 3>(each.folder / "expected_probability.npy");
+  auto const probability_difference = [&](septum::convolution_algorithm convolution) {
+    septum::ensemble<S, B> predictor{trained, {.convolution = convolution}};
+    auto const padded = predictor.predict(pixels);
+    std::size_t const border = (septum::base_stack_t<S>::receptive_field - 1) / 2;
+    maps probabilities = maps::from_shape(logits.shape());
+    for (std::size_t k = 0; k < logits.shape()[0]; ++k)
+      for (std::size_t r = 0; r < logits.shape()[1]; ++r)
+        for (std::size_t c = 0; c < logits.shape()[2]; ++c)
+          probabilities(k, r, c) = padded(r + border, c + border, k);
+    return difference(probabilities, expected);
+  };
+  double const direct = probability_difference(septum::convolution_algorithm::direct);
+  double const winograd = probability_difference(septum::convolution_algorithm::winograd);
+  BOOST_TEST(direct <= tolerance);
+  BOOST_TEST(winograd <= winograd_tolerance);
   BOOST_TEST_MESSAGE(each.folder.filename().string()
                      << " " << B::name << " logits " << logit_difference << " of largest "
-                     << largest_logit << " probabilities " << probability_difference);
+                     << largest_logit << " probabilities " << direct << ", by Winograd "
+                     << winograd);
 }
 
 /// @param most  output pixels a side; 0 for all

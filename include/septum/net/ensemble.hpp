@@ -21,8 +21,12 @@ struct inference_options {
   exec::threads threads{};
   /// Upper bound for the input, maps and output of one tile; results do not depend on it.
   std::size_t budget_bytes = std::size_t{256} << 20;
-  /// Upper bound for a tile's side in output pixels.
+  /// Upper bound for a tile's side in output pixels; tiles are at least as large as the grid of
+  /// Winograd convolutions asks for (34 and 71 pixels for the published nets).
   int largest_tile = 1 << 20;
+  /// How convolutions are computed. Probabilities by `winograd` differ from those by `direct` by
+  /// less than 1e-4 (docs/backends.md).
+  convolution_algorithm convolution = convolution_algorithm::automatic;
   /// Called after every few rows of every net with (rows done, rows in all); may throw to stop.
   std::function<void(std::size_t, std::size_t)> progress{};
 };
@@ -56,10 +60,11 @@ class ensemble_runner {
                    shape_error("septum.net.7", "an image of " + std::to_string(pixels.shape()[2]) +
                                                    " channels meets a net for " +
                                                    std::to_string(properties_.input_channels)));
-    tile_plan const plan = plan_tiles(
-        height, width, properties_.receptive_field,
-        [&](int rows, int columns) { return tile_bytes(rows, columns); }, options_.budget_bytes,
-        options_.largest_tile);
+    auto const grid = net_.output_grid();
+    tile_plan const plan =
+        plan_tiles(height, width, properties_.receptive_field,
+                   [&](int rows, int columns) { return tile_bytes(rows, columns); },
+                   options_.budget_bytes, options_.largest_tile, {grid.period, grid.margin});
     prepare(plan);
     probabilities mean = xt::zeros<float>(
         {pixels.shape()[0], pixels.shape()[1], static_cast<std::size_t>(properties_.classes)});
@@ -128,13 +133,15 @@ class ensemble_runner {
     }
     auto const count = static_cast<float>(packed_.size());
     int const border = (properties_.receptive_field - 1) / 2;
-    auto const out_values =
-        static_cast<std::size_t>(plan.tile_width) * static_cast<std::size_t>(properties_.classes);
-    for (int row = 0; row < plan.tile_height; ++row) {
+    auto const classes = static_cast<std::size_t>(properties_.classes);
+    auto const out_values = static_cast<std::size_t>(plan.tile_width) * classes;
+    auto const kept = static_cast<std::size_t>(plan.columns_of(corner.column)) * classes;
+    int const rows = plan.rows_of(corner.row);
+    for (int row = 0; row < rows; ++row) {
       float* const to = &mean(static_cast<std::size_t>(corner.row + row + border),
                               static_cast<std::size_t>(corner.column + border), std::size_t{0});
       float const* const from = sum_.data() + static_cast<std::size_t>(row) * out_values;
-      for (std::size_t i = 0; i < out_values; ++i) to[i] = from[i] / count;
+      for (std::size_t i = 0; i < kept; ++i) to[i] = from[i] / count;
     }
   }
 
@@ -167,10 +174,11 @@ class ensemble : public ensemble_runner {
   /// @throws weights_error when a set is not the net's, not finite, or their number is not Count
   explicit ensemble(std::vector<std::vector<float>> const& parameter_sets,
                     inference_options options = {})
-      : ensemble_runner{{receptive_field, input_channels, classes},
-                        detail::assemble<dense_stack, B, float, false>(options.threads),
-                        folded(parameter_sets),
-                        std::move(options)} {}
+      : ensemble_runner{
+            {receptive_field, input_channels, classes},
+            detail::assemble<dense_stack, B, float, false>(options.threads, options.convolution),
+            folded(parameter_sets),
+            std::move(options)} {}
 
   /// @throws weights_error also when the model's signature is another net's
   explicit ensemble(model const& trained, inference_options options = {})

@@ -60,16 +60,15 @@ class network {
     width_ = width;
     auto const maps = plan_storage(batch, rows_);
     streams_ = maps.streams;
-    int const strip = strip_rows(rows_);
-    if (streams_) stream_ = detail::row_stream{rows_, strip};
+    auto const strips = plan_strips(rows_);
+    if (streams_) stream_ = detail::row_stream{rows_, strips};
     for (std::size_t k = 0; k < layers_.size(); ++k) {
       layer_row part = rows_[k];
       if (streams_) {
-        part.out.height = strip;
-        part.in.height = strip + part.geometry.extent() - 1;
+        part.out.height = strips[k].rows;
+        part.in.height = strips[k].rows + part.geometry.extent() - 1;
       }
-      layers_[k].executor->prepare(
-          detail::make_problem(part, layers_[k].relu, layers_[k].dropout_rate, batch));
+      layers_[k].executor->prepare(problem(k, part, batch));
     }
     buffers_.resize(maps.values.size());
     for (std::size_t k = 0; k < maps.values.size(); ++k) buffers_[k].reserve(maps.values[k]);
@@ -125,6 +124,34 @@ class network {
     return lines;
   }
 
+  /// The grids of the layers that compute blocks of output: where an input may be cut without
+  /// changing a byte of the result.
+  struct grid {
+    int period = 1;  ///< a part's first row and column of output are multiples of it
+    /// Where the input goes on beyond a part, so many of the last rows and columns of the part's
+    /// output may differ by rounding from those of the whole.
+    int margin = 0;
+  };
+  [[nodiscard]] grid output_grid() const {
+    int const field = assembly_.receptive_field;
+    auto const rows = assembly_.rows(field, field);
+    grid all;
+    std::vector<int> grids;
+    for (std::size_t k = 0; k < layers_.size(); ++k) {
+      grids.push_back(layers_[k].executor->grid(problem(k, rows[k], 1)));
+      all.period = std::lcm(all.period, grids.back());
+    }
+    // What is left of a part of `period` outputs and a margin, layer by layer.
+    auto const exact = [&](int margin) {
+      int left = all.period + margin + field - 1;
+      for (std::size_t k = 0; k < grids.size(); ++k)
+        left = (left - (rows[k].geometry.extent() - 1)) / grids[k] * grids[k];
+      return left;
+    };
+    while (exact(all.margin) < all.period) ++all.margin;
+    return all;
+  }
+
   /// Extent of the output for the prepared input.
   [[nodiscard]] shape output() const { return rows_.empty() ? shape{} : rows_.back().out; }
   /// Bytes held for maps.
@@ -140,9 +167,26 @@ class network {
   }
 
  private:
-  // Few rows stay in the caches; every thread wants some of them.
-  [[nodiscard]] int strip_rows(std::span<layer_row const> rows) const {
-    return std::min(std::clamp(2 * assembly_.threads.count, 4, 32), rows.back().out.height);
+  [[nodiscard]] layer_problem problem(std::size_t k, layer_row const& row, int batch) const {
+    auto made = detail::make_problem(row, layers_[k].relu, layers_[k].dropout_rate, batch);
+    made.convolution = assembly_.convolution;
+    return made;
+  }
+  // Few rows stay in the caches; every thread wants some of them. A layer on a grid takes whole
+  // cells of it.
+  [[nodiscard]] std::vector<detail::row_strip> plan_strips(std::span<layer_row const> rows) const {
+    int const height = rows.back().out.height;
+    int const wanted = std::clamp(2 * assembly_.threads.count, 4, 32);
+    std::vector<detail::row_strip> strips;
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      int const cell = layers_[k].executor->grid(problem(k, rows[k], 1));
+      int const cells = (std::max(wanted, least_grid_rows) + cell - 1) / cell;
+      if (cell > 1)
+        strips.push_back({std::min(cells * cell, rows[k].out.height), true});
+      else
+        strips.push_back({std::min(wanted, height), false});
+    }
+    return strips;
   }
   // How maps are held: the two buffers that take turns, or one of some rows behind every layer.
   struct storage {
@@ -158,12 +202,12 @@ class network {
       whole.values[k % 2] =
           std::max(whole.values[k % 2], rows[k].out.size() * static_cast<std::size_t>(batch));
     if (batch > 1 || !detail::row_stream::possible(rows)) return whole;
-    storage strips{true, {}};
+    storage few{true, {}};
+    auto const strips = plan_strips(rows);
     for (std::size_t k = 0; k < rows.size(); ++k)
-      strips.values.push_back(
-          static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strip_rows(rows))) *
-          row_values(rows[k].out));
-    return strips.total() < whole.total() ? strips : whole;
+      few.values.push_back(static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strips)) *
+                           row_values(rows[k].out));
+    return few.total() < whole.total() ? few : whole;
   }
   static std::size_t row_values(shape map) {
     return static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
@@ -187,7 +231,6 @@ class network {
 
   void forward_rows(packed const& parameters, view<T const, 4> x, view<T, 4> y,
                     std::function<void(int)> const& poll) {
-    int const strip = strip_rows(rows_);
     stream_.run(
         [&](detail::row_stream::call const& call) {
           std::size_t const k = call.layer;
@@ -196,13 +239,13 @@ class network {
           T* const result = last ? y.data() : buffers_[k].data();
           shape in = rows_[k].in;
           shape out = rows_[k].out;
-          in.height = strip + rows_[k].geometry.extent() - 1;
-          out.height = strip;
+          in.height = call.rows + rows_[k].geometry.extent() - 1;
+          out.height = call.rows;
           run_layer(
               k, parameters,
               map(input + static_cast<std::size_t>(call.input_offset) * row_values(in), in),
               map(result + static_cast<std::size_t>(call.output_offset) * row_values(out), out));
-          if (last && poll) poll(call.output_row + strip);
+          if (last && poll) poll(call.output_row + call.rows);
         },
         [&](detail::row_stream::move const& move) {
           auto const values = static_cast<std::ptrdiff_t>(row_values(rows_[move.layer].out));
@@ -220,6 +263,8 @@ class network {
   view<U, 4> map(U* data, shape extent) const {
     return {data, {batch_, extent.height, extent.width, extent.channels}};
   }
+
+  static constexpr int least_grid_rows = 8;  // fewer would start threads too often
 
   detail::layer_assembly<T> assembly_;
   std::vector<detail::layer_entry<T>> layers_;
@@ -240,8 +285,9 @@ class network {
 template <Stack S, Backend B, class T = float>
 class net : public network<T> {
  public:
-  explicit net(exec::threads threads = {})
-      : network<T>{detail::assemble<S, B, T, false>(threads)} {}
+  explicit net(exec::threads threads = {},
+               convolution_algorithm convolution = convolution_algorithm::direct)
+      : network<T>{detail::assemble<S, B, T, false>(threads, convolution)} {}
 };
 
 }  // namespace septum::inline SEPTUM_ABI

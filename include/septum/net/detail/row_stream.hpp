@@ -8,14 +8,23 @@
 
 namespace septum::inline SEPTUM_ABI::detail {
 
+/// How a layer runs over a frame: so many rows of output per call. A layer on a grid starts every
+/// call at a multiple of `rows` and has fewer rows in its last call; any other layer always writes
+/// `rows` rows, its last call moves back into the map and writes some again, with the same values.
+struct row_strip {
+  int rows = 1;
+  bool on_grid = false;
+};
+
 /// The order in which layers without stride run over a frame a few rows at a time. Each layer keeps
 /// only the rows of its output that the next layer has not done with, so no pixel is computed twice
 /// and the maps of a strip stay in the caches. Knows positions, not values.
 class row_stream {
  public:
-  /// One call of a layer's kernel: it writes `strip` rows of the layer's output.
+  /// One call of a layer's kernel: it writes `rows` rows of the layer's output.
   struct call {
     std::size_t layer;
+    int rows;
     int output_row;     ///< first of them, counted in the whole map
     int input_offset;   ///< first input row, counted from the start of the buffer that holds it
     int output_offset;  ///< first output row, counted from the start of its buffer
@@ -28,11 +37,16 @@ class row_stream {
   };
 
   row_stream() = default;
-  /// @param rows   one per layer of a net whose layers all have stride 1
-  /// @param strip  rows per call; at most as many as the net's output has
-  row_stream(std::span<layer_row const> rows, int strip) : strip_{strip}, stages_(rows.size()) {
+  /// @param rows    one per layer of a net whose layers all have stride 1
+  /// @param strips  one per layer, none longer than the layer's output
+  row_stream(std::span<layer_row const> rows, std::span<row_strip const> strips)
+      : stages_(rows.size()) {
     for (std::size_t k = 0; k < rows.size(); ++k)
-      stages_[k] = {rows[k].geometry.extent() - 1, rows[k].out.height, capacity(rows, k, strip), 0,
+      stages_[k] = {strips[k],
+                    rows[k].geometry.extent() - 1,
+                    rows[k].out.height,
+                    capacity(rows, k, strips),
+                    0,
                     0};
   }
 
@@ -42,15 +56,19 @@ class row_stream {
       return row.geometry.stride == 1 && row.taps == 0;
     });
   }
-  /// Rows of the buffer behind a layer: what the next layer needs for a strip, rounded up to strips
-  /// because both advance by whole strips, and room to go on for a while before the rows that are
-  /// still needed have to move back to the start; never more than there are. The last layer writes
-  /// to the result, it has no buffer.
-  static int capacity(std::span<layer_row const> rows, std::size_t layer, int strip) {
+  /// Rows of the buffer behind a layer: what the next layer needs for a strip, what the layer
+  /// writes beyond that, and room to go on for a while before the rows that are still needed have
+  /// to move back to the start; never more than there are. The last layer writes to the result, it
+  /// has no buffer.
+  static int capacity(std::span<layer_row const> rows, std::size_t layer,
+                      std::span<row_strip const> strips) {
     if (layer + 1 == rows.size()) return 0;
     int const halo = rows[layer + 1].geometry.extent() - 1;
     int const room = halo > 0 ? std::max(16, 2 * halo) : 0;
-    return std::min((strip + halo + strip - 1) / strip * strip + room, rows[layer].out.height);
+    int const own = strips[layer].rows;
+    int const next = strips[layer + 1].rows;
+    return std::min((next + halo + own - 1) / own * own + (own == next ? 0 : own) + room,
+                    rows[layer].out.height);
   }
 
   /// Calls run(call) and shift(move) in an order that computes the whole map.
@@ -62,35 +80,38 @@ class row_stream {
 
  private:
   struct stage {
+    row_strip strip;
     int halo = 0;      // input rows beyond one per output row
     int height = 0;    // of the output
     int capacity = 0;  // of the buffer behind the layer
     int produced = 0;  // output rows there are
     int first = 0;     // output row at the start of the buffer
-  };
 
-  // The last strip moves back into the map and writes some rows again, with the same values.
-  [[nodiscard]] int next(stage const& s) const { return std::min(s.produced, s.height - strip_); }
+    // The next call's first row.
+    [[nodiscard]] int next() const {
+      return strip.on_grid ? produced : std::min(produced, height - strip.rows);
+    }
+  };
 
   template <class Run, class Shift>
   void advance(std::size_t layer, Run const& run, Shift const& shift) {
     stage& own = stages_[layer];
-    int const row = next(own);
+    int const row = own.next();
+    int const rows = std::min(own.strip.rows, own.height - row);
     int input_first = 0;
     if (layer > 0) {
-      while (stages_[layer - 1].produced < row + strip_ + own.halo) advance(layer - 1, run, shift);
+      while (stages_[layer - 1].produced < row + rows + own.halo) advance(layer - 1, run, shift);
       input_first = stages_[layer - 1].first;
     }
-    if (layer + 1 < stages_.size() && row + strip_ - own.first > own.capacity) {
-      int const keep = std::min(next(stages_[layer + 1]), row);
+    if (layer + 1 < stages_.size() && row + rows - own.first > own.capacity) {
+      int const keep = std::min(stages_[layer + 1].next(), row);
       shift(move{layer, keep - own.first, own.produced - keep});
       own.first = keep;
     }
-    run(call{layer, row, row - input_first, row - own.first});
-    own.produced = row + strip_;
+    run(call{layer, rows, row, row - input_first, row - own.first});
+    own.produced = row + rows;
   }
 
-  int strip_ = 1;
   std::vector<stage> stages_;
 };
 
