@@ -124,10 +124,12 @@ class component_separation {
       close_.row(r)[k] = word;
     }
   }
+  /// Whether components of the row are asked for: a pixel within 3 rows of a mark asks for what is
+  /// nearest to its neighbours, up to 4 rows from itself.
   [[nodiscard]] bool row_is_close(std::ptrdiff_t r) const {
     std::uint64_t any = 0;
-    for (std::ptrdiff_t row = std::max<std::ptrdiff_t>(r - 4, 0);
-         row <= std::min(r + 4, marks_.rows() - 1); ++row)
+    for (std::ptrdiff_t row = std::max<std::ptrdiff_t>(r - 7, 0);
+         row <= std::min(r + 7, marks_.rows() - 1); ++row)
       for (std::ptrdiff_t k = 0; k < marks_.words(); ++k) any |= marks_.row(row)[k];
     return any != 0;
   }
