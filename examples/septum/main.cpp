@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   program::register_demo(app, common);
   program::register_simulate(app, common);
   program::register_train(app, common);
+  program::register_study(app, common);
   program::register_segment(app, common);
   program::register_evaluate(app, common);
   program::register_convert(app, common);

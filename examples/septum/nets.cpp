@@ -6,6 +6,7 @@
 #include <septum/core/error.hpp>
 #include <utility>
 
+#include "all_nets.hpp"
 #include "gpu.hpp"
 
 namespace program {
@@ -13,7 +14,8 @@ namespace {
 
 template <class Net, septum::Backend B>
 predictor erase(septum::model const& trained, septum::inference_options inference) {
-  auto const nets = std::make_shared<septum::ensemble<Net, B>>(trained, std::move(inference));
+  std::shared_ptr<septum::ensemble_runner> const nets =
+      std::make_shared<septum::ensemble<Net, B>>(trained, std::move(inference));
   return {septum::base_stack_t<Net>::receptive_field,
           [nets](septum::image const& pixels) { return nets->predict(pixels); },
           [nets] { return nets->report(); }};
@@ -28,21 +30,33 @@ void require_host_precision(common_options const& common) {
                                  common.backend + "; the others are for --backend cudnn");
 }
 
-std::vector<std::string> net_names() { return {"bn_feature_net_31x31", "bn_feature_net_61x61"}; }
+std::vector<std::string> net_names() {
+  return {"bn_feature_net_31x31",
+          "bn_feature_net_61x61",
+          "feature_net_31x31",
+          "feature_net_61x61",
+          "dropout_feature_net_31x31",
+          "dropout_feature_net_61x61",
+          "multires_feature_net_31x31",
+          "bn_multires_feature_net_31x31",
+          "bn_multires_feature_net_61x61",
+          "bn_feature_net_21x21",
+          "bn_feature_net_41x41"};
+}
 
 predictor make_predictor(septum::model const& trained, common_options const& common,
                          septum::inference_options inference) {
   if (common.backend == "cudnn") return make_gpu_predictor(trained, common, inference);
   require_host_precision(common);
   auto const& description = trained.description;
-  return with_net(description.architecture, description.channels.size(), description.classes.size(),
-                  [&]<class Net>(std::type_identity<Net>) {
-                    if (common.backend == "reference")
-                      return erase<Net, septum::reference>(trained, inference);
-                    if (common.backend == "eigen")
-                      return erase<Net, septum::eigen>(trained, inference);
-                    return erase<Net, septum::onednn>(trained, inference);
-                  });
+  return with_any_net(description.architecture, description.channels.size(),
+                      description.classes.size(), [&]<class Net>(std::type_identity<Net>) {
+                        if (common.backend == "reference")
+                          return erase<Net, septum::reference>(trained, inference);
+                        if (common.backend == "eigen")
+                          return erase<Net, septum::eigen>(trained, inference);
+                        return erase<Net, septum::onednn>(trained, inference);
+                      });
 }
 
 }  // namespace program

@@ -34,6 +34,7 @@ void say(common_options const& options, std::string const& line);
 /// Commands: each registers its options and, when chosen, runs. They throw septum::error.
 void register_simulate(CLI::App& app, common_options& common);
 void register_train(CLI::App& app, common_options& common);
+void register_study(CLI::App& app, common_options& common);
 void register_segment(CLI::App& app, common_options& common);
 void register_evaluate(CLI::App& app, common_options& common);
 void register_convert(CLI::App& app, common_options& common);

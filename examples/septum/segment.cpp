@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "inputs.hpp"
+#include "models.hpp"
 #include "options.hpp"
 #include "segmentation.hpp"
 
@@ -88,6 +89,7 @@ struct arguments {
   std::string mode = "labels";
   std::string pad;
   std::string nonfinite = "error";
+  std::string convolution;  // empty: as the mode says
   bool clear_border = false;
   bool keep_holes = false;
   bool no_overlays = false;
@@ -97,9 +99,9 @@ struct arguments {
 
 // Several files of one net are one ensemble.
 septum::model read_models(std::vector<std::filesystem::path> const& paths) {
-  auto all = septum::io::read_model(paths.front());
+  auto all = septum::io::read_model(find_model(paths.front()));
   for (std::size_t k = 1; k < paths.size(); ++k) {
-    auto next = septum::io::read_model(paths[k]);
+    auto next = septum::io::read_model(find_model(paths[k]));
     septum::io::require_model_for(next, all.layout, all.description.signature, paths[k].string());
     for (auto& set : next.parameter_sets) all.parameter_sets.push_back(std::move(set));
   }
@@ -116,6 +118,15 @@ nlohmann::ordered_json classes_json(std::vector<class_summary> const& classes) {
   return result;
 }
 
+// Published masks come from direct sums, unless something else is asked for.
+septum::convolution_algorithm convolution_of(arguments const& given) {
+  using septum::convolution_algorithm;
+  if (given.convolution == "winograd") return convolution_algorithm::winograd;
+  bool const direct =
+      given.convolution.empty() ? given.mode == "published" : given.convolution == "direct";
+  return direct ? convolution_algorithm::direct : convolution_algorithm::automatic;
+}
+
 // Without the net of the nuclei there is nothing that contours could start from.
 refinement refinement_of(arguments const& given) {
   auto refining = preset_refinement(given.preset, given.mode == "published");
@@ -128,11 +139,17 @@ refinement refinement_of(arguments const& given) {
   return refining;
 }
 
-void segment(arguments const& given, common_options const& common) {
+void segment(arguments given, common_options const& common) {
+  if (given.models.empty()) {
+    given.models = {given.preset};
+    if (given.preset == "cytoplasm" && given.nuclei_models.empty())
+      given.nuclei_models = {"nuclei"};
+  }
   auto request = given.request;
   request.refining = refinement_of(given);
   request.write_overlays = !given.no_overlays;
   request.pad_by_reflection = given.pad == "reflect";
+  request.convolution = convolution_of(given);
   request.zero_nonfinite = given.nonfinite == "zero";
   auto const trained = read_models(given.models);
   if (!given.nuclei_models.empty()) request.nuclear_model = read_models(given.nuclei_models);
@@ -156,11 +173,9 @@ void segment(arguments const& given, common_options const& common) {
 
 void add_nuclei_options(CLI::App& command, arguments& given) {
   auto& refining = given.refining;
-  command
-      .add_option("--nuclei-model", given.nuclei_models,
-                  "Model of the nuclei that seed the cells of cytoplasm and coculture; they are "
-                  "written below OUT/nuclei")
-      ->check(CLI::ExistingFile);
+  command.add_option("--nuclei-model", given.nuclei_models,
+                     "Model of the nuclei that seed the cells of cytoplasm and coculture; they are "
+                     "written below OUT/nuclei; a file, or a name as for --model");
   command
       .add_option("--nuclei-rule", refining.nuclear_rule,
                   "How nuclei are told: hela (p > 0.75, area 100, eccentricity 0.95, solidity "
@@ -256,9 +271,9 @@ void register_segment(CLI::App& app, common_options& common) {
                      "NAME=FILE, once per channel of one image");
   command.add_flag("--allow-gaps", given->images.allow_gaps,
                    "Accept missing frame numbers in a folder of frames");
-  command.add_option("--model", given->models, "Model files; several are one ensemble")
-      ->required()
-      ->check(CLI::ExistingFile);
+  command.add_option("--model", given->models,
+                     "Model files; several are one ensemble. A name stands for a model that comes "
+                     "with septum; when none is given, for the preset's");
   command.add_option("--out", given->request.out, "Folder for the results")->required();
   add_refining_options(command, *given);
   command.add_flag("--clear-border", given->clear_border, "Drop cells at the border");
@@ -280,6 +295,12 @@ void register_segment(CLI::App& app, common_options& common) {
                   "MiB for feature maps; results do not depend on it")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20))
       ->capture_default_str();
+  command
+      .add_option(
+          "--convolution", given->convolution,
+          "direct sums; winograd: a quarter of the multiplications, probabilities differ by "
+          "less than 1e-4; automatic: what is faster (default; direct with --mode published)")
+      ->check(CLI::IsMember({"automatic", "direct", "winograd"}));
   add_common_options(command, common);
   command.callback([given, &common] { segment(*given, common); });
 }

@@ -171,7 +171,8 @@ void register_train(CLI::App& app, common_options& common) {
       ->check(CLI::IsMember({"pixels", "region"}))
       ->capture_default_str();
   command.add_option("--normalizer", request.normalizer, "How intensities are made comparable")
-      ->check(CLI::IsMember({"median_box", "standard_deviation", "max", "none"}))
+      ->check(CLI::IsMember({"median_box", "standard_deviation", "max", "none", "channel_whitening",
+                             "patch_whitening", "patch_standard_deviation"}))
       ->capture_default_str();
   command
       .add_option("--pixel-size", request.pixel_size_um,

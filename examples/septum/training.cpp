@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <septum/backend/eigen.hpp>
-#include <septum/backend/onednn.hpp>
-#include <septum/backend/reference.hpp>
 #include <septum/core/hash.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/checkpoint.hpp>
@@ -20,9 +17,9 @@
 #include <utility>
 
 #include "checkpoints.hpp"
-#include "nets.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
+#include "trainable_nets.hpp"
 
 namespace program {
 namespace {
@@ -206,14 +203,26 @@ struct training_setup {
   prepared_data const& data;
   training_request const& request;
   common_options const& common;
-  int field = 0;
+  net_properties const& net;
+
+  [[nodiscard]] int field() const { return net.training.receptive_field; }
+  template <septum::Optimizer O>
+  [[nodiscard]] septum::training_run<O> make_run(septum::training_schedule schedule,
+                                                 O const& optimizer) const {
+    auto passes =
+        make_trainable(request.net, static_cast<std::size_t>(net.training.input_channels),
+                       static_cast<std::size_t>(net.training.classes), request.dense(), common);
+    return {net.training, std::move(schedule), optimizer, std::move(passes.gradient),
+            std::move(passes.validation)};
+  }
 };
 
-template <class Net, septum::Backend B, septum::Optimizer O>
+template <septum::Optimizer O>
 septum::training_state<O> train_by_patches(training_setup const& setup, net_run const& run,
                                            O const& optimizer, double& seconds,
                                            std::int64_t& patches) {
-  auto const& [data, request, common, field] = setup;
+  auto const& [data, request, common, properties] = setup;
+  int const field = setup.field();
   auto const threads = common.executor();
   auto const split = split_patches(data, request, field, run.seed);
   septum::patch_batches training{data.views(),
@@ -225,7 +234,7 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
       split.validation,
       {.window = field, .batch_size = request.batch, .shuffle = false, .augment = false},
       threads};
-  septum::trainer<Net, B, O> trainer{make_schedule(request, run.seed), optimizer, threads};
+  auto trainer = setup.make_run(make_schedule(request, run.seed), optimizer);
   auto state = trainer.start();
   run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
                   patches);
@@ -246,11 +255,12 @@ septum::label_maps split_maps(prepared_data const& data, training_request const&
   return septum::split_labels(data.truths, field, septum::random_pixels{}, rng, data.names);
 }
 
-template <class Net, septum::Backend B, septum::Optimizer O>
+template <septum::Optimizer O>
 septum::training_state<O> train_by_crops(training_setup const& setup, net_run const& run,
                                          O const& optimizer, double& seconds,
                                          std::int64_t& patches) {
-  auto const& [data, request, common, field] = setup;
+  auto const& [data, request, common, properties] = setup;
+  int const field = setup.field();
   auto const threads = common.executor();
   auto const maps = split_maps(data, request, field, run.seed);
   auto schedule = make_schedule(request, run.seed);
@@ -274,7 +284,7 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
       data.views(), held_out,
       septum::crop_grid(held_out, field, training.options().side, most_validation_crops),
       {.window = field, .side = request.crop}, threads);
-  septum::dense_trainer<Net, B, O> trainer{std::move(schedule), optimizer, threads};
+  auto trainer = setup.make_run(std::move(schedule), optimizer);
   auto state = trainer.start();
   run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
                   patches);
@@ -336,23 +346,24 @@ void require_equal_datasets(std::vector<septum::io::dataset> const& datasets) {
                                     first.name + "; train on data sets of one kind");
 }
 
-template <class Net, septum::Backend B, septum::Optimizer O>
+template <septum::Optimizer O>
 training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
                                training_request const& request, common_options const& common,
-                               O optimizer) {
-  using base = septum::base_stack_t<Net>;
+                               O const& optimizer) {
+  auto const net = properties_of(request.net, datasets.front().channels.size(),
+                                 datasets.front().truth.class_names.size());
   training_result result;
-  result.trained.description =
-      describe(datasets, request, common, base::receptive_field, base::signature);
-  result.trained.layout = septum::tensor_layout<Net>();
-  auto const data = prepare(datasets, request, base::receptive_field, common.executor());
+  int const field = net.training.receptive_field;
+  result.trained.description = describe(datasets, request, common, field, net.signature);
+  result.trained.layout = net.layout;
+  auto const data = prepare(datasets, request, field, common.executor());
   std::int64_t patches = 0;
   for (int k = 0; k < request.ensemble; ++k) {
     net_run const run{k, common.seed + static_cast<std::uint64_t>(k), checkpoint_of(request, k)};
-    training_setup const setup{data, request, common, base::receptive_field};
+    training_setup const setup{data, request, common, net};
     auto state = request.dense()
-                     ? train_by_crops<Net, B, O>(setup, run, optimizer, result.seconds, patches)
-                     : train_by_patches<Net, B, O>(setup, run, optimizer, result.seconds, patches);
+                     ? train_by_crops<O>(setup, run, optimizer, result.seconds, patches)
+                     : train_by_patches<O>(setup, run, optimizer, result.seconds, patches);
     result.trained.parameter_sets.push_back(std::move(state.best_parameters));
     result.curves.push_back(std::move(state.history));
   }
@@ -370,29 +381,29 @@ void normalize(septum::image& pixels, std::string const& normalizer, int window,
     return apply(septum::standard_deviation_normalizer{.window = window});
   if (normalizer == "max") return apply(septum::max_normalizer{});
   if (normalizer == "none") return apply(septum::identity_normalizer{});
+  if (normalizer == "channel_whitening")
+    return apply(septum::channel_whitening_normalizer{.window = window});
+  if (normalizer == "patch_whitening" || normalizer == "patch_standard_deviation")
+    throw septum::unsupported_error(
+        "septum.program.71",
+        "normaliser '" + normalizer +
+            "' changes every pixel with the patch that it is seen in, so whole frames could not be "
+            "segmented in one pass and a net trained so would have to run patch by patch, some "
+            "hundred times slower; use standard_deviation or channel_whitening, which act on the "
+            "whole image");
   throw septum::unsupported_error("septum.program.6",
                                   "unknown normaliser '" + normalizer +
-                                      "'; there are median_box, standard_deviation, max, none");
+                                      "'; there are median_box, standard_deviation, max, none, "
+                                      "channel_whitening");
 }
 
 training_result train_model(std::vector<septum::io::dataset> datasets,
                             training_request const& request, common_options const& common) {
   require_equal_datasets(datasets);
-  auto const channels = datasets.front().channels.size();
-  auto const classes = datasets.front().truth.class_names.size();
-  require_host_precision(common);
-  return with_net(request.net, channels, classes, [&]<class Net>(std::type_identity<Net>) {
-    auto const on_backend = [&]<class B>(std::type_identity<B>) {
-      if (request.optimizer == "rmsprop")
-        return train_ensemble<Net, B>(datasets, request, common, septum::rmsprop{});
-      return train_ensemble<Net, B>(
-          datasets, request, common,
-          septum::sgd{.momentum = request.momentum, .decay = request.decay});
-    };
-    if (common.backend == "reference") return on_backend(std::type_identity<septum::reference>{});
-    if (common.backend == "eigen") return on_backend(std::type_identity<septum::eigen>{});
-    return on_backend(std::type_identity<septum::onednn>{});
-  });
+  if (request.optimizer == "rmsprop")
+    return train_ensemble(datasets, request, common, septum::rmsprop{});
+  return train_ensemble(datasets, request, common,
+                        septum::sgd{.momentum = request.momentum, .decay = request.decay});
 }
 
 std::filesystem::path curves_path(std::filesystem::path const& model,

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <septum/image/normalize.hpp>
+#include <septum/image/whitening.hpp>
 #include <septum/io/annotation.hpp>
 #include <septum/net/model.hpp>
 #include <septum/train/trainer.hpp>

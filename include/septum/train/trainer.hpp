@@ -72,6 +72,27 @@ struct training_progress {
   double seconds = 0.0;      ///< since this call of run began
 };
 
+/// What training has to know of a net's type.
+struct trained_net {
+  int input_channels = 0;
+  int receptive_field = 0;
+  int classes = 0;
+  std::vector<parameter_slice> slices;
+  std::vector<float> (*fold)(std::span<float const>) = nullptr;  ///< for the validation net
+  std::vector<float> (*initial)(counter_rng) = nullptr;          ///< He-normal weights
+
+  template <Stack S>
+  [[nodiscard]] static trained_net of() {
+    using base = base_stack_t<S>;
+    return {base::input_channels,
+            base::receptive_field,
+            base::output.channels,
+            parameter_slices<S>(),
+            [](std::span<float const> parameters) { return fold_batch_norm<S, float>(parameters); },
+            [](counter_rng rng) { return he_normal<S, float>(rng); }};
+  }
+};
+
 /// Training by patches or by crops: epochs of batches, validation after each, the parameters of
 /// least validation loss kept (paper, S1 Text). A pure function of its inputs and the schedule's
 /// seed. Compiled once per optimizer, whatever nets a program has; made by trainer<> and
@@ -81,24 +102,23 @@ class training_run {
  public:
   using state = training_state<O>;
 
-  /// What a run has to know of the net's type.
-  struct properties {
-    int input_channels = 0;
-    int receptive_field = 0;
-    int classes = 0;
-    std::vector<parameter_slice> slices;
-    std::vector<float> (*fold)(std::span<float const>) = nullptr;  // for the validation net
-  };
-
-  training_run(properties net_properties, training_schedule schedule, O optimizer,
+  training_run(trained_net of_net, training_schedule schedule, O optimizer,
                gradient_network<float> gradient_of, network<float> validation_net)
-      : properties_{std::move(net_properties)},
+      : properties_{std::move(of_net)},
         schedule_{std::move(schedule)},
         optimizer_{optimizer},
         gradient_of_{std::move(gradient_of)},
         validation_net_{std::move(validation_net)} {
     for (auto const& slice : properties_.slices)
       gradient_.resize(std::max(gradient_.size(), slice.offset + slice.count));
+  }
+
+  /// State before the first batch: He-normal weights from the schedule's seed.
+  [[nodiscard]] state start() const {
+    state fresh;
+    fresh.parameters = properties_.initial({schedule_.seed, stream::initial_weights});
+    fresh.optimizer.resize(fresh.parameters.size());
+    return fresh;
   }
 
   /// Trains until the schedule's last epoch is done. Callbacks: `on_batch(training_progress)` after
@@ -296,7 +316,7 @@ class training_run {
     return sums;
   }
 
-  properties properties_;
+  trained_net properties_;
   training_schedule schedule_;
   O optimizer_;
   gradient_network<float> gradient_of_;
@@ -307,26 +327,6 @@ class training_run {
   buffer<float> outputs_;
 };
 
-namespace detail {
-
-/// State before the first batch: He-normal weights from the schedule's seed.
-template <Stack S, Optimizer O>
-[[nodiscard]] training_state<O> first_state(std::uint64_t seed) {
-  training_state<O> fresh;
-  fresh.parameters = he_normal<S, float>({seed, stream::initial_weights});
-  fresh.optimizer.resize(fresh.parameters.size());
-  return fresh;
-}
-
-template <Stack S, Optimizer O>
-[[nodiscard]] typename training_run<O>::properties properties_of() {
-  using base = base_stack_t<S>;
-  return {base::input_channels, base::receptive_field, base::output.channels, parameter_slices<S>(),
-          [](std::span<float const> parameters) { return fold_batch_norm<S, float>(parameters); }};
-}
-
-}  // namespace detail
-
 /// Patch training of one net type on one backend.
 /// @tparam S net in its patch form   @tparam B backend that trains   @tparam O optimizer policy
 template <Stack S, Backend B, Optimizer O = sgd>
@@ -335,11 +335,8 @@ class trainer : public training_run<O> {
   using typename training_run<O>::state;
 
   explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
-      : training_run<O>{detail::properties_of<S, O>(), std::move(schedule), optimizer,
+      : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
                         gradient_net<S, B, float>{threads}, net<fused_t<S>, B, float>{threads}} {}
-
-  /// State before the first batch: He-normal weights from the schedule's seed.
-  [[nodiscard]] state start() const { return detail::first_state<S, O>(this->schedule().seed); }
 };
 
 /// Dense training of one net type on one backend: all labelled pixels of a crop share one pass of
@@ -354,12 +351,9 @@ class dense_trainer : public training_run<O> {
   using typename training_run<O>::state;
 
   explicit dense_trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
-      : training_run<O>{detail::properties_of<S, O>(), std::move(schedule), optimizer,
+      : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
                         gradient_net<dense_form, B, float>{threads},
                         net<fused_t<dense_form>, B, float>{threads}} {}
-
-  /// State before the first batch: the same as for patches.
-  [[nodiscard]] state start() const { return detail::first_state<S, O>(this->schedule().seed); }
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -1,0 +1,20 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace program {
+
+/// Folders that hold trained models by name: $SEPTUM_MODELS, share/septum/models beside the
+/// program's folder, and the sources that the program was built from; those that exist.
+[[nodiscard]] std::vector<std::filesystem::path> model_folders();
+
+/// Names of the models that there are, e.g. "bacteria".
+[[nodiscard]] std::vector<std::string> model_names();
+
+/// The file behind what a user gave: itself when it is a file, else NAME.safetensors in the first
+/// of the folders that has it.
+/// @throws septum::io_error naming the models that there are
+[[nodiscard]] std::filesystem::path find_model(std::filesystem::path const& given);
+
+}  // namespace program
