@@ -82,6 +82,7 @@ frame_predictor::frame_predictor(septum::model const& trained,
       net_{make_predictor(trained, common,
                           {.threads = common.executor(),
                            .budget_bytes = request.memory_mb << 20,
+                           .convolution = request.convolution,
                            .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})} {
   for (auto const& name : trained.description.channels) {
     auto const found = std::find(channels.begin(), channels.end(), name);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <septum/backend/problem.hpp>
 #include <septum/image/types.hpp>
 #include <septum/net/model.hpp>
 #include <string>
@@ -14,6 +15,7 @@ namespace program {
 struct prediction_request {
   std::size_t memory_mb = 512;
   bool pad_by_reflection = false;
+  septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
 };
 
 /// A model that predicts frames of a run: picks its channels, normalises and, where asked,

@@ -45,12 +45,15 @@ class frame_segmenter {
         result_{&result},
         cells_{trained,
                channels_of_run(trained, request),
-               {.memory_mb = request.memory_mb, .pad_by_reflection = request.pad_by_reflection},
+               {.memory_mb = request.memory_mb,
+                .pad_by_reflection = request.pad_by_reflection,
+                .convolution = request.convolution},
                common} {
     if (request.nuclear_model)
       nuclei_.emplace(*request.nuclear_model, channels_of_run(trained, request),
                       prediction_request{.memory_mb = request.memory_mb,
-                                         .pad_by_reflection = request.pad_by_reflection},
+                                         .pad_by_reflection = request.pad_by_reflection,
+                                         .convolution = request.convolution},
                       common);
     else if (needs_nuclei(request.refining))
       throw septum::unsupported_error(

@@ -25,6 +25,7 @@ struct segmentation_request {
   bool write_probabilities = false;
   bool write_overlays = true;
   std::size_t memory_mb = 512;
+  septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
   double pixel_size_um = 0.0;  ///< 0: what image or model say
   bool pad_by_reflection = false;
   bool zero_nonfinite = false;
