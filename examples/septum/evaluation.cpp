@@ -16,6 +16,8 @@
 #include <span>
 #include <string>
 
+#include "crop.hpp"
+
 namespace program {
 namespace {
 
@@ -29,23 +31,6 @@ std::string key_of(double threshold) { return septum::to_text(threshold); }
 
 std::string text_of(std::optional<double> const& value) {
   return value ? septum::to_text(*value, 3) : "n/a";
-}
-
-// Works for labels and masks.
-template <class Pixels>
-Pixels cropped(Pixels const& pixels, int margin_px) {
-  auto const margin = static_cast<std::size_t>(margin_px);
-  auto const rows = pixels.shape()[0];
-  auto const columns = pixels.shape()[1];
-  if (rows <= 2 * margin || columns <= 2 * margin)
-    throw septum::shape_error("septum.program.15", "--crop " + std::to_string(margin_px) +
-                                                       ": nothing is left of an image of " +
-                                                       std::to_string(rows) + "x" +
-                                                       std::to_string(columns) + " pixels");
-  Pixels inner = Pixels::from_shape({rows - 2 * margin, columns - 2 * margin});
-  for (std::size_t row = 0; row < inner.shape()[0]; ++row)
-    std::copy_n(&pixels(row + margin, margin), inner.shape()[1], &inner(row, std::size_t{0}));
-  return inner;
 }
 
 bool is_truth_folder(fs::path const& path) {
@@ -127,7 +112,7 @@ void evaluation::write_cells(fs::path const& path) const {
     auto const& cell = cells[k];
     auto const fate = cell.fate == septum::cell_verdict::found    ? "found"
                       : cell.fate == septum::cell_verdict::missed ? "missed"
-                                                               : "invented";
+                                                                  : "invented";
     table.row(frame_of_cell[k], fate, cell.truth_label, cell.prediction_label, cell.truth_area_px,
               cell.prediction_area_px, cell.iou, cell.seg, cell.jaccard, cell.dice);
   }
