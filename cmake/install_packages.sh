@@ -11,7 +11,7 @@ set -euo pipefail
 program=(g++ cmake ninja-build libeigen3-dev libxtensor-dev libdnnl-dev libtiff-dev libpng-dev
   zlib1g-dev nlohmann-json3-dev libcli11-dev)
 tests=(libboost-test-dev python3)
-checks=(clang-14 clang-tidy-14 clang-format-14 libomp-14-dev git)
+checks=(clang-14 clang-tidy-14 clang-format-14 libomp-14-dev git python3-venv)
 
 case "${1:-}" in
   program) wanted=("${program[@]}") ;;

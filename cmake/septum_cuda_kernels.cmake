@@ -1,7 +1,7 @@
-# septum_add_cuda_kernels(TARGET [SOURCES own.cu...]) compiles septum's index kernels, and those of
-# the sources, for GPUs from compute capability 7.5 on, and puts them into a target that links
-# septum::cuda. Nothing of CUDA is linked. Without nvcc the target builds as well, and says at run
-# time that it has no kernels.
+# septum_add_cuda_kernels(TARGET [SOURCES own.cu...] [ARCHITECTURES 75...]) compiles septum's index
+# kernels, and those of the sources, and puts them into a target that links septum::cuda. Nothing of
+# CUDA is linked. Without nvcc the target builds as well, and says at run time that it has no
+# kernels.
 #
 # septum_compile_kernels(OUTPUT file KIND fatbin|ptx ARCHITECTURES... SOURCES files...) only
 # compiles.
@@ -58,7 +58,10 @@ function(septum_compile_kernels)
 endfunction()
 
 function(septum_add_cuda_kernels target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;ARCHITECTURES")
+  if(NOT arg_ARCHITECTURES)
+    set(arg_ARCHITECTURES ${SEPTUM_CUDA_ARCHITECTURES})
+  endif()
   set(septum_fatbin "${CMAKE_CURRENT_BINARY_DIR}/${target}_cuda_kernels.fatbin")
   set(embedding "${CMAKE_CURRENT_BINARY_DIR}/${target}_cuda_kernels.cpp")
   set(septum_has_kernels ${septum_has_nvcc})
@@ -67,7 +70,7 @@ function(septum_add_cuda_kernels target)
   if(septum_has_kernels)
     list(TRANSFORM arg_SOURCES PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
     septum_compile_kernels(
-      OUTPUT "${septum_fatbin}" KIND fatbin ARCHITECTURES ${SEPTUM_CUDA_ARCHITECTURES}
+      OUTPUT "${septum_fatbin}" KIND fatbin ARCHITECTURES ${arg_ARCHITECTURES}
       SOURCES "${septum_cuda_kernels_dir}/septum_cuda_kernels.cu" ${arg_SOURCES})
     set_source_files_properties("${embedding}" PROPERTIES OBJECT_DEPENDS "${septum_fatbin}")
   endif()

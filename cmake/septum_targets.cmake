@@ -10,7 +10,7 @@ set(septum_onednn_headers ${septum_headers})
 list(FILTER septum_onednn_headers INCLUDE REGEX "/include/septum/backend/(detail/)?onednn[^/]*$")
 set(septum_cudnn_headers ${septum_headers})
 list(FILTER septum_cudnn_headers INCLUDE REGEX
-     "/include/septum/(backend/(detail/)?cudnn|net/(detail/)?device_|train/(detail/)?device_)[^/]*$")
+     "/include/septum/(backend/(detail/)?cudnn|(net|sample|train)/device_)[^/]*$")
 set(septum_cuda_headers ${septum_headers})
 list(FILTER septum_cuda_headers INCLUDE REGEX
      "/include/septum/(backend/(detail/)?cuda_|backend/cuda.hpp|exec/cuda_|exec/detail/shared_)")

@@ -5,7 +5,8 @@
 #
 #   --quick      without the long tests and the examples
 #   --all        also the checks of the build: every header alone, one-definition rule, clang,
-#                installation and use by other projects
+#                installation and use by other projects; kernels for GPUs (nvcc, from PyPI where it
+#                is not installed)
 #   --build-dir  where to build (build/tests)
 #   --jobs       how many compilers and tests at once (one per core, memory permitting)
 set -euo pipefail
@@ -41,8 +42,15 @@ else
   "$root/cmake/install_packages.sh" tests
 fi
 
+options=()
+if [[ $scope == all ]]; then
+  stage "nvcc"
+  nvcc=$("$root/cmake/install_nvcc.sh" "$build/nvcc")
+  [[ -z $nvcc ]] || options+=("-DSEPTUM_NVCC=$nvcc")
+fi
+
 stage "configure"
-cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release "${options[@]}"
 
 stage "format and layers"
 ctest --test-dir "$build" --output-on-failure -L lint

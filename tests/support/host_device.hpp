@@ -117,8 +117,7 @@ class host_device {
         if (direction != 2 && !d.is_device_memory(to, bytes)) d.fault("copy to no device memory");
         if (direction != 1 && !d.is_device_memory(from, bytes))
           d.fault("copy from no device memory");
-        d.enqueue(stream, [=] { std::memcpy(to, from, bytes); });
-        return 0;
+        return d.queue_copy(to, from, bytes, direction, stream);
       });
     };
     table.memset_async = [](void* to, int value, std::size_t bytes,
@@ -357,6 +356,25 @@ class host_device {
   int fault(std::string text) {
     faults.push_back(std::move(text));
     return 1;
+  }
+
+  // As CUDA documents it: memory of the host that is not pinned is read before the call returns,
+  // and written before it returns; pinned memory is used when the stream gets there.
+  int queue_copy(void* to, void const* from, std::size_t bytes, int direction,
+                 septum::cuda_handle::stream* queue) {
+    bool const from_pageable = direction == 1 && !inside(host_memory_, from, bytes);
+    bool const to_pageable = direction == 2 && !inside(host_memory_, to, bytes);
+    if ((from_pageable || to_pageable) && streams_[queue].recording)
+      return fault("a recorded copy of memory that is not pinned");
+    if (from_pageable) {
+      auto const* const begin = static_cast<char const*>(from);
+      std::vector<char> staged(begin, begin + bytes);
+      enqueue(queue, [=, data = std::move(staged)] { std::memcpy(to, data.data(), bytes); });
+      return 0;
+    }
+    enqueue(queue, [=] { std::memcpy(to, from, bytes); });
+    if (to_pageable) run_until([&] { return streams_[queue].queue.empty(); });
+    return 0;
   }
 
   template <class F>

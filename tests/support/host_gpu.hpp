@@ -1,6 +1,8 @@
 #pragma once
 #include <septum/net/device_contexts.hpp>
 #include <septum/nn/functor_lists.hpp>
+#include <septum/sample/patch_functors.hpp>
+#include <septum/train/training_functors.hpp>
 
 #include <memory>
 
@@ -15,6 +17,8 @@ struct host_gpu {
     device.add(septum::layer_functors<septum::bfloat16>{});
     device.add(septum::layer_functors<septum::float16>{});
     device.add(septum::common_functors{});
+    device.add(septum::patch_functors{});
+    device.add(septum::training_functors{});
   }
   [[nodiscard]] septum::device_libraries libraries() const {
     static unsigned char const image[1] = {0};

@@ -1,0 +1,513 @@
+#pragma once
+#include <septum/core/error.hpp>
+#include <septum/exec/cuda_runtime.hpp>
+#include <septum/net/device_contexts.hpp>
+#include <septum/net/device_net.hpp>
+#include <septum/net/parameters.hpp>
+#include <septum/train/optimizer.hpp>
+#include <septum/train/trainer.hpp>
+#include <septum/train/training_functors.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace septum::inline SEPTUM_ABI {
+
+/// Batches that are gathered on a device (sample/device_batches.hpp).
+template <class Batches>
+concept DeviceBatchSource = requires(Batches& batches, view<float, 4, device_space> maps,
+                                     view<std::uint8_t, 1, device_space> classes) {
+  { batches.batches_per_epoch() } -> std::convertible_to<std::ptrdiff_t>;
+  { batches.count(std::ptrdiff_t{0}) } -> std::convertible_to<int>;
+  { batches.options().batch_size } -> std::convertible_to<int>;
+  { batches.options().window } -> std::convertible_to<int>;
+  batches.classes(std::ptrdiff_t{0});
+  batches.start(0);
+  batches.gather(std::ptrdiff_t{0}, maps, classes);
+};
+
+namespace detail {
+
+// The fused step of an optimizer.
+inline sgd_step<> device_step(sgd const& how, step_values<device_space> values, double rate,
+                              std::int64_t updates) {
+  double const eta = rate / (1.0 + how.decay * static_cast<double>(updates));
+  return {values, static_cast<float>(how.momentum), static_cast<float>(eta), how.nesterov};
+}
+inline rmsprop_step<> device_step(rmsprop const& how, step_values<device_space> values, double rate,
+                                  std::int64_t) {
+  return {values, static_cast<float>(how.rho), static_cast<float>(rate),
+          static_cast<float>(how.epsilon)};
+}
+
+/// Forward and backward pass of a net in training on a device.
+class device_gradient {
+ public:
+  using map = view<float, 4, device_space>;
+  using const_map = view<float const, 4, device_space>;
+
+  explicit device_gradient(device_assembly<float> assembly) : assembly_{std::move(assembly)} {}
+
+  /// Plans and buffers for batches of `batch` patches.
+  void prepare(cuda_api const& api, int batch, int side) {
+    auto const [found, is_new] = runs_.try_emplace(batch);
+    if (!is_new) return;
+    try {
+      auto& made = found->second;
+      made.rows = assembly_.rows(side, side);
+      made.layers = assembly_.make_layers();
+      for (std::size_t k = 0; k < made.layers.size(); ++k) {
+        auto problem =
+            make_problem(made.rows[k], made.layers[k].relu, made.layers[k].dropout_rate, batch);
+        problem.training = true;
+        problem.input_gradient = k > 0;
+        made.layers[k].layer->prepare(problem);
+        made.maps.emplace_back(api, made.rows[k].out.size() * static_cast<std::size_t>(batch));
+      }
+      std::array<std::size_t, 2> largest{};
+      for (std::size_t k = 0; k < made.layers.size(); ++k)
+        largest[k % 2] = std::max(largest[k % 2], made.maps[k].size());
+      for (std::size_t k = 0; k < 2; ++k) made.gradients[k] = device_memory<float>{api, largest[k]};
+    } catch (...) {
+      runs_.erase(found);
+      throw;
+    }
+  }
+
+  void forward(int batch, device_layout const& layout,
+               view<float const, 1, device_space> parameters, const_map x, counter_rng step) {
+    auto& run = runs_.at(batch);
+    for (std::size_t k = 0; k < run.layers.size(); ++k)
+      run.layers[k].layer->forward_train(layout.of_layer(parameters, k), run.input(k, x),
+                                         run.output(k), step.fork(k));
+  }
+  void backward(int batch, device_layout const& layout,
+                view<float const, 1, device_space> parameters, const_map x,
+                view<float, 1, device_space> gradient) {
+    auto& run = runs_.at(batch);
+    for (std::size_t k = run.layers.size(); k-- > 0;)
+      run.layers[k].layer->backward(layout.of_layer(parameters, k), run.input(k, x), run.output(k),
+                                    run.slope(k, k), k > 0 ? run.slope(k - 1, k - 1) : map{},
+                                    layout.of_layer(gradient, k));
+  }
+  /// Output of the last layer, and where its gradient has to be put.
+  [[nodiscard]] const_map logits(int batch) {
+    auto& run = runs_.at(batch);
+    return run.output(run.layers.size() - 1);
+  }
+  [[nodiscard]] map logits_gradient(int batch) {
+    auto& run = runs_.at(batch);
+    return run.slope(run.layers.size() - 1, run.layers.size() - 1);
+  }
+
+ private:
+  struct prepared_batch {
+    std::vector<layer_row> rows;
+    std::vector<device_layer_entry<float>> layers;
+    std::vector<device_memory<float>> maps;
+    std::array<device_memory<float>, 2> gradients{};
+
+    [[nodiscard]] map shaped(float* data, std::size_t k) const {
+      auto const& out = rows[k].out;
+      auto const batch = static_cast<std::ptrdiff_t>(maps[k].size() / out.size());
+      return {data, {batch, out.height, out.width, out.channels}};
+    }
+    [[nodiscard]] const_map input(std::size_t k, const_map x) const {
+      return k == 0 ? x : const_map{output(k - 1)};
+    }
+    [[nodiscard]] map output(std::size_t k) const { return shaped(maps[k].data(), k); }
+    // Gradient of the output of layer k; buffers take turns.
+    [[nodiscard]] map slope(std::size_t buffer, std::size_t k) const {
+      return shaped(gradients[buffer % 2].data(), k);
+    }
+  };
+
+  device_assembly<float> assembly_;
+  std::map<int, prepared_batch> runs_;
+};
+
+}  // namespace detail
+
+/// Training on a device. Patches are gathered, passed through the net and used for a step without
+/// the host waiting: it queues up to `most_batches_ahead` batches and reads their losses behind.
+/// The state on the host is brought up to date after every epoch, when a callback throws, and from
+/// time to time; between those it is older, but always whole.
+/// @tparam S net in its patch form   @tparam B cudnn or cuda   @tparam O sgd or rmsprop
+template <Stack S, Backend B = cudnn, Optimizer O = sgd>
+class device_trainer {
+  static_assert(diagnostic::stack_ends_in_softmax<ends_in_softmax_v<S>, S>::ok);
+
+ public:
+  using state = training_state<O>;
+  static constexpr int most_batches_ahead = 8;
+
+  /// @param contexts have to outlive the trainer; precision f32 or tf32
+  device_trainer(device_contexts<B>& contexts, training_schedule schedule, O optimizer = {})
+      : contexts_{&contexts},
+        schedule_{std::move(schedule)},
+        optimizer_{optimizer},
+        gradient_of_{detail::assemble_on_device<training_t<S>, B, float>(contexts)},
+        validation_net_{detail::assemble_on_device<fused_t<S>, B, float>(contexts)},
+        layout_{training_t<S>::patch_rows, sizeof(float)},
+        slots_{make_slots(contexts.api())} {
+    auto const& api = contexts.api();
+    parameters_ = device_memory<float>{api, layout_.size()};
+    gradient_ = device_memory<float>{api, layout_.size()};
+    memory_ = device_memory<float>{api, layout_.size()};
+    rules_ = on_device(rules());
+    class_weights_ = on_device(schedule_.class_weights);
+    found_ = device_memory<std::uint8_t>{api, parts_of_a_search};
+    stop_ = device_memory<std::uint8_t>{api, 1};
+    set_zero(contexts.stream(), gradient_.values());
+  }
+
+  /// State before the first batch: He-normal weights from the schedule's seed.
+  [[nodiscard]] state start() const {
+    state fresh;
+    fresh.parameters = he_normal<S, float>({schedule_.seed, stream::initial_weights});
+    fresh.optimizer.resize(fresh.parameters.size());
+    return fresh;
+  }
+
+  /// As training_run::run, with sources on the device.
+  /// @throws unsupported_error `septum.train.1` when the loss or a gradient is no longer finite;
+  ///         the step that would have spoiled the parameters is not taken
+  template <DeviceBatchSource Training, DeviceBatchSource Validation, class OnBatch, class OnEpoch>
+  void run(state& at, Training& training, Validation& validation, OnBatch const& on_batch,
+           OnEpoch const& on_epoch) {
+    auto const all = static_cast<std::ptrdiff_t>(training.batches_per_epoch());
+    SEPTUM_EXPECTS(all > 0, unsupported_error("septum.train.5", "there are no training patches"));
+    auto const batches =
+        schedule_.batches_per_epoch > 0 ? std::min(all, schedule_.batches_per_epoch) : all;
+    auto const begin = clock::now();
+    patches_ = 0;
+    reserve_input(training.options().batch_size, training.options().window);
+    upload(at);
+    while (at.epoch < schedule_.epochs) {
+      try {
+        run_epoch(at, training, batches, begin, on_batch);
+      } catch (...) {
+        bring_home(at);
+        throw;
+      }
+      finish_epoch(at, batches, validation);
+      on_epoch(std::as_const(at));
+    }
+  }
+
+  [[nodiscard]] training_schedule const& schedule() const { return schedule_; }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  static double seconds_between(clock::time_point begin, clock::time_point end) {
+    return std::chrono::duration<double>(end - begin).count();
+  }
+  // Sums of one batch on their way to the host.
+  struct totals_slot {
+    explicit totals_slot(cuda_api const& api) : device{api, 5}, host{api, 5}, done{api} {}
+    device_memory<double> device;
+    pinned_memory<double> host;
+    cuda_event done;
+  };
+  static std::vector<totals_slot> make_slots(cuda_api const& api) {
+    std::vector<totals_slot> slots;
+    for (int k = 0; k < most_batches_ahead; ++k) slots.emplace_back(api);
+    return slots;
+  }
+
+  [[nodiscard]] std::vector<parameter_rule> rules() const {
+    std::vector<float> roles(base_stack_t<S>::parameter_count, 0.0F);
+    for (auto const& slice : parameter_slices<S>())
+      std::fill_n(roles.begin() + static_cast<std::ptrdiff_t>(slice.offset), slice.count,
+                  !slice.trainable                       ? 2.0F
+                  : slice.role == parameter_role::weight ? 1.0F
+                                                         : 0.0F);
+    std::vector<parameter_rule> all;
+    for (float const role : layout_.template spread<float>(roles))
+      all.push_back(static_cast<parameter_rule>(static_cast<int>(role)));
+    return all;
+  }
+
+  template <class T>
+  [[nodiscard]] device_memory<T> on_device(std::vector<T> const& values) const {
+    device_memory<T> memory{contexts_->api(), values.size()};
+    copy(contexts_->stream(), view<T const, 1>{values.data(), {std::ssize(values)}},
+         memory.values());
+    contexts_->stream().synchronize();
+    return memory;
+  }
+  void put(std::span<float const> blob, device_memory<float> const& memory) const {
+    auto const values = layout_.template spread<float>(blob);
+    copy(contexts_->stream(), view<float const, 1>{values.data(), {std::ssize(values)}},
+         memory.values());
+    contexts_->stream().synchronize();
+  }
+  void get(device_memory<float> const& memory, std::span<float> blob) const {
+    std::vector<float> values(memory.size());
+    copy(contexts_->stream(), view<float const, 1, device_space>{memory.values()},
+         view<float, 1>{values.data(), {std::ssize(values)}});
+    contexts_->stream().synchronize();
+    layout_.template gather<float>(values, blob);
+  }
+
+  void upload(state& at) {
+    at.optimizer.resize(at.parameters.size());
+    put(at.parameters, parameters_);
+    put(at.optimizer.slots[0], memory_);
+    set_zero(contexts_->stream(), stop_.values());
+    queued_ = finished_ = at.batch;
+    updates_ = at.optimizer.updates;
+    sums_ = at.sums;
+    lap_ = last_download_ = clock::now();
+    seconds_ = at.seconds;
+  }
+  // Everything that was queued, in the host's state.
+  void download(state& at) {
+    get(parameters_, at.parameters);
+    get(memory_, at.optimizer.slots[0]);
+    at.optimizer.updates = updates_;
+    at.batch = finished_;
+    at.sums = sums_;
+    at.seconds = seconds_;
+    last_download_ = clock::now();
+  }
+  // After a failure: what can be saved is; the failure itself goes on.
+  void bring_home(state& at) noexcept {
+    try {
+      while (finished_ < queued_) finish_batch(at);
+      download(at);
+    } catch (error const&) {
+      return;  // the device is gone: the state stays what it was when it was last brought home
+    }
+  }
+
+  void reserve_input(int batch, int side) {
+    auto const& api = contexts_->api();
+    auto const values = static_cast<std::size_t>(batch) * static_cast<std::size_t>(side) *
+                        static_cast<std::size_t>(side) * base_stack_t<S>::input_channels;
+    if (input_.size() >= values) return;
+    input_ = device_memory<float>{api, values};
+    classes_ = device_memory<std::uint8_t>{api, static_cast<std::size_t>(batch)};
+    terms_ = device_memory<double>{api, 4 * static_cast<std::size_t>(batch)};
+    set_zero(contexts_->stream(), input_.values());
+  }
+  [[nodiscard]] view<float, 4, device_space> input(int batch, int side) const {
+    return {input_.data(), {batch, side, side, base_stack_t<S>::input_channels}};
+  }
+
+  template <class Training, class OnBatch>
+  void run_epoch(state& at, Training& training, std::ptrdiff_t batches, clock::time_point begin,
+                 OnBatch const& on_batch) {
+    training.start(at.epoch);
+    auto const one_is_done = [&] {
+      auto const counted = sums_.count;
+      finish_batch(at);
+      patches_ += sums_.count - counted;
+      auto const now = clock::now();
+      seconds_ += seconds_between(lap_, now);
+      lap_ = now;
+      if (now - last_download_ > std::chrono::seconds{30}) {
+        while (finished_ < queued_) finish_batch(at);
+        download(at);
+      }
+      on_batch(training_progress{at.epoch, schedule_.epochs, finished_, batches, sums_.mean(),
+                                 sums_.accuracy(), patches_, seconds_between(begin, now)});
+    };
+    while (queued_ < batches) {
+      if (queued_ - finished_ == most_batches_ahead) one_is_done();
+      queue_batch(at, training, batches);
+    }
+    while (finished_ < queued_) one_is_done();
+  }
+
+  template <class Training>
+  void queue_batch(state const& at, Training& training, std::ptrdiff_t batches) {
+    auto& device = contexts_->template get<cuda>();
+    auto const& slot = slots_[static_cast<std::size_t>(queued_ % most_batches_ahead)];
+    int const count = training.count(queued_);
+    int const side = training.options().window;
+    gradient_of_.prepare(contexts_->api(), count, side);
+    auto const x = input(count, side);
+    auto const classes = classes_.values().block({0}, {count});
+    training.gather(queued_, x, classes);
+    counter_rng const dropout{schedule_.seed, stream::dropout};
+    view<float const, 1, device_space> const parameters{parameters_.values()};
+    gradient_of_.forward(count, layout_, parameters, x,
+                         dropout.fork(static_cast<std::uint64_t>(updates_)));
+    queue_loss(slot, count, classes);
+    gradient_of_.backward(count, layout_, parameters, x, gradient_.values());
+    auto const gradient = view<float const, 1, device_space>{gradient_.values()};
+    device.launch({1, parts_of_a_search}, find_not_finite<>{gradient, found_.values()});
+    device.launch({1, 1}, judge_step<>{found_.values(), slot.device.values(), stop_.values()});
+    auto const keep = static_cast<float>(schedule_.statistics_momentum);
+    auto const take = static_cast<float>(1.0 - schedule_.statistics_momentum);
+    step_values<device_space> const values{parameters_.values(),
+                                           gradient,
+                                           memory_.values(),
+                                           rules_.values(),
+                                           stop_.values(),
+                                           static_cast<float>(2.0 * schedule_.l2),
+                                           keep,
+                                           take};
+    device.launch(flat_extent(parameters_.values().size()),
+                  detail::device_step(optimizer_, values,
+                                      schedule_.rate_of(at.epoch, queued_, batches), updates_));
+    copy(contexts_->stream(), view<double const, 1, device_space>{slot.device.values()},
+         slot.host.values());
+    slot.done.record(contexts_->stream());
+    ++updates_;
+    ++queued_;
+  }
+
+  void queue_loss(totals_slot const& slot, int count,
+                  view<std::uint8_t const, 1, device_space> classes) {
+    auto& device = contexts_->template get<cuda>();
+    auto const logits = gradient_of_.logits(count);
+    auto const slopes = gradient_of_.logits_gradient(count);
+    view<double, 2, device_space> const terms{terms_.data(), {count, 4}};
+    device.launch(flat_extent(count),
+                  cross_entropy_outputs<>{detail::pixels(logits), classes, class_weights_.values(),
+                                          detail::pixels(slopes), terms});
+    device.launch({1, 4}, add_terms<>{terms, slot.device.values()});
+    device.launch(flat_extent(slopes.size()),
+                  divide_by_weight<>{slot.device.values(), detail::flat(slopes)});
+  }
+
+  // Waits for the oldest batch that is queued and takes its sums.
+  void finish_batch(state const& at) {
+    auto const& slot = slots_[static_cast<std::size_t>(finished_ % most_batches_ahead)];
+    slot.done.synchronize();
+    double const* const totals = slot.host.data();
+    if (totals[4] != 0.0) {
+      // This step and those behind it were not taken.
+      auto const stopped = finished_;
+      updates_ -= queued_ - finished_;
+      queued_ = finished_;
+      contexts_->stream().synchronize();
+      throw unsupported_error("septum.train.1",
+                              "epoch " + std::to_string(at.epoch + 1) + ", batch " +
+                                  std::to_string(stopped + 1) +
+                                  ": the loss or its gradient is not finite; lower the learning "
+                                  "rate or check the images");
+    }
+    sums_ += {totals[0], totals[1], static_cast<std::int64_t>(totals[2]),
+              static_cast<std::int64_t>(totals[3])};
+    ++finished_;
+  }
+
+  template <class Validation>
+  void finish_epoch(state& at, std::ptrdiff_t batches, Validation& validation) {
+    auto const begin = clock::now();
+    download(at);
+    double const penalty = l2_penalty(at.parameters);
+    epoch_record record{.epoch = at.epoch,
+                        .rate = schedule_.rate_of(at.epoch, 0, batches),
+                        .training_loss = at.sums.mean() + penalty,
+                        .training_accuracy = at.sums.accuracy(),
+                        .validation_loss = std::numeric_limits<double>::quiet_NaN(),
+                        .validation_accuracy = std::numeric_limits<double>::quiet_NaN(),
+                        .patches = at.sums.count};
+    double judged_by = record.training_loss;
+    if (validation.batches_per_epoch() > 0) {
+      auto const sums = evaluate(at.parameters, validation);
+      record.validation_loss = sums.mean() + penalty;
+      record.validation_accuracy = sums.accuracy();
+      judged_by = record.validation_loss;
+    }
+    record.seconds = at.seconds + seconds_between(begin, clock::now());
+    if (judged_by < at.best_validation_loss) {
+      at.best_validation_loss = judged_by;
+      at.best_parameters = at.parameters;
+      at.best_epoch = at.epoch;
+    }
+    at.history.push_back(record);
+    ++at.epoch;
+    at.batch = 0;
+    at.sums = {};
+    at.seconds = 0.0;
+    queued_ = finished_ = 0;
+    sums_ = {};
+    seconds_ = 0.0;
+    lap_ = clock::now();
+  }
+
+  template <class Validation>
+  loss_sums evaluate(std::span<float const> parameters, Validation& validation) {
+    constexpr int classes = base_stack_t<S>::output.channels;
+    auto const& api = contexts_->api();
+    int const batch = validation.options().batch_size;
+    int const side = validation.options().window;
+    reserve_input(batch, side);
+    validation_net_.prepare(api, batch, side, side);
+    auto const folded =
+        validation_net_.upload(contexts_->stream(), fold_batch_norm<S, float>(parameters));
+    auto const values = static_cast<std::size_t>(batch * classes);
+    device_memory<float> const out{api, values};
+    std::vector<float> found(values);
+    loss_sums sums;
+    validation.start(0);
+    for (std::ptrdiff_t index = 0; index < validation.batches_per_epoch(); ++index) {
+      // The last batch may be short: what is behind it in the buffer is computed and not counted.
+      int const count = validation.count(index);
+      validation.gather(index, input(count, side), classes_.values().block({0}, {count}));
+      validation_net_.forward(folded.values(), input(batch, side),
+                              {out.data(), {batch, 1, 1, classes}});
+      copy(contexts_->stream(), view<float const, 1, device_space>{out.values()},
+           view<float, 1>{found.data(), {std::ssize(found)}});
+      contexts_->stream().synchronize();
+      auto const truth = validation.classes(index);
+      for (std::size_t i = 0; i < truth.size(); ++i) {
+        float const* const row = found.data() + i * classes;
+        auto const best = std::max_element(row, row + classes) - row;
+        double const p = std::clamp(static_cast<double>(row[truth[i]]), 1e-7, 1.0 - 1e-7);
+        double const weight =
+            schedule_.class_weights.empty() ? 1.0 : schedule_.class_weights[truth[i]];
+        sums += {-weight * std::log(p), weight, best == truth[i] ? 1 : 0, 1};
+      }
+    }
+    return sums;
+  }
+
+  [[nodiscard]] double l2_penalty(std::span<float const> parameters) const {
+    double sum = 0.0;
+    for (auto const& slice : parameter_slices<S>())
+      if (slice.role == parameter_role::weight)
+        for (float const weight : parameters.subspan(slice.offset, slice.count))
+          sum += static_cast<double>(weight) * static_cast<double>(weight);
+    return schedule_.l2 * sum;
+  }
+
+  device_contexts<B>* contexts_;
+  training_schedule schedule_;
+  O optimizer_;
+  detail::device_gradient gradient_of_;
+  device_network<float> validation_net_;
+  detail::device_layout layout_;
+  std::vector<totals_slot> slots_;
+  device_memory<float> parameters_, gradient_, memory_, input_;
+  device_memory<parameter_rule> rules_;
+  device_memory<double> class_weights_, terms_;
+  device_memory<std::uint8_t> classes_, found_, stop_;
+  // Where the run stands: batches of the epoch that are queued and finished, and what they gave.
+  std::ptrdiff_t queued_ = 0;
+  std::ptrdiff_t finished_ = 0;
+  std::int64_t updates_ = 0;
+  std::int64_t patches_ = 0;
+  loss_sums sums_{};
+  double seconds_ = 0.0;
+  clock::time_point lap_{};
+  clock::time_point last_download_{};
+};
+
+}  // namespace septum::inline SEPTUM_ABI
