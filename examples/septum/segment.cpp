@@ -90,7 +90,6 @@ struct arguments {
   std::string pad;
   std::string nonfinite = "error";
   std::string convolution;  // empty: as the mode says
-  std::string convolution;  // empty: as the mode says
   bool clear_border = false;
   bool keep_holes = false;
   bool no_overlays = false;
@@ -128,15 +127,6 @@ septum::convolution_algorithm convolution_of(arguments const& given) {
   return direct ? convolution_algorithm::direct : convolution_algorithm::automatic;
 }
 
-// Published masks come from direct sums, unless something else is asked for.
-septum::convolution_algorithm convolution_of(arguments const& given) {
-  using septum::convolution_algorithm;
-  if (given.convolution == "winograd") return convolution_algorithm::winograd;
-  bool const direct =
-      given.convolution.empty() ? given.mode == "published" : given.convolution == "direct";
-  return direct ? convolution_algorithm::direct : convolution_algorithm::automatic;
-}
-
 // Without the net of the nuclei there is nothing that contours could start from.
 refinement refinement_of(arguments const& given) {
   auto refining = preset_refinement(given.preset, given.mode == "published");
@@ -159,7 +149,6 @@ void segment(arguments given, common_options const& common) {
   request.refining = refinement_of(given);
   request.write_overlays = !given.no_overlays;
   request.pad_by_reflection = given.pad == "reflect";
-  request.convolution = convolution_of(given);
   request.convolution = convolution_of(given);
   request.zero_nonfinite = given.nonfinite == "zero";
   auto const trained = read_models(given.models);
