@@ -301,12 +301,6 @@ void register_segment(CLI::App& app, common_options& common) {
           "direct sums; winograd: a quarter of the multiplications, probabilities differ by "
           "less than 1e-4; automatic: what is faster (default; direct with --mode published)")
       ->check(CLI::IsMember({"automatic", "direct", "winograd"}));
-  command
-      .add_option(
-          "--convolution", given->convolution,
-          "direct sums; winograd: a quarter of the multiplications, probabilities differ by "
-          "less than 1e-4; automatic: what is faster (default; direct with --mode published)")
-      ->check(CLI::IsMember({"automatic", "direct", "winograd"}));
   add_common_options(command, common);
   command.callback([given, &common] { segment(*given, common); });
 }
