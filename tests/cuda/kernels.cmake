@@ -1,8 +1,8 @@
-# What needs nvcc: kernels are compiled to machine code for every supported kind of GPU and linked
+# Included by tests/CMakeLists.txt. What needs nvcc: kernels are compiled to machine code for every supported kind of GPU and linked
 # into the tests, and to PTX, in which the tests look for the entry of every functor.
 septum_add_cuda_kernels(
   test_cuda
-  SOURCES own_functor.cu
+  SOURCES cuda/own_functor.cu
   ARCHITECTURES 75 80 86 89 90)
 target_link_libraries(test_cuda PRIVATE ${CMAKE_DL_LIBS})
 
@@ -21,7 +21,7 @@ if(septum_has_nvcc)
     septum_compile_kernels(
       OUTPUT "${file}" KIND ptx ARCHITECTURES ${architecture}
       SOURCES "${PROJECT_SOURCE_DIR}/cmake/septum_cuda_kernels.cu"
-              "${CMAKE_CURRENT_SOURCE_DIR}/own_functor.cu")
+              "${CMAKE_CURRENT_LIST_DIR}/own_functor.cu")
     list(APPEND ptx "${file}")
   endforeach()
   add_custom_target(septum_test_ptx DEPENDS ${ptx})
