@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   program::register_train(app, common);
   program::register_study(app, common);
   program::register_segment(app, common);
+  program::register_track(app, common);
   program::register_evaluate(app, common);
   program::register_convert(app, common);
   program::register_info(app, common);

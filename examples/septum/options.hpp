@@ -36,6 +36,7 @@ void register_simulate(CLI::App& app, common_options& common);
 void register_train(CLI::App& app, common_options& common);
 void register_study(CLI::App& app, common_options& common);
 void register_segment(CLI::App& app, common_options& common);
+void register_track(CLI::App& app, common_options& common);
 void register_evaluate(CLI::App& app, common_options& common);
 void register_convert(CLI::App& app, common_options& common);
 void register_info(CLI::App& app, common_options& common);

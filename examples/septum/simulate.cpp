@@ -21,6 +21,8 @@ struct arguments {
   int frames = 30;
   std::string size = "400x400";
   int founders = 8;
+  double missed = 0.0;
+  double merged = 0.0;
   std::filesystem::path out;
 };
 
@@ -40,7 +42,8 @@ septum::extent2 parse_size(std::string const& text) {
 void simulate(arguments const& given, common_options const& common) {
   auto const movie =
       simulate_movie(given.kind, given.frames, parse_size(given.size), given.founders, common);
-  write_simulation(given.out, given.kind, movie);
+  write_simulation(given.out, given.kind, movie,
+                   {.missed = given.missed, .merged = given.merged, .seed = common.seed});
   say(common, "Movie of " + std::to_string(given.frames) + " frames and " +
                   std::to_string(movie.truth.cells.size()) + " cells in " + given.out.string());
   print_json(common, {{"frames", given.frames},
@@ -56,7 +59,8 @@ void register_simulate(CLI::App& app, common_options& common) {
   CLI::App& command =
       *app.add_subcommand("simulate", "Makes a movie of cells with labels and lineage truth");
   command.footer(
-      "Writes frames/, truth/ (label images), lineage.csv and states.csv.\n"
+      "Writes frames/, truth/ (label images), lineage.csv and states.csv, and with --missed or\n"
+      "--merged labels/, as a segmentation with such faults would see the cells.\n"
       "Example: septum simulate bacteria --frames 30 --size 400x400 --out colony");
   command.add_option("KIND", given->kind, "What is filmed")
       ->required()
@@ -68,6 +72,12 @@ void register_simulate(CLI::App& app, common_options& common) {
   command.add_option("--founders", given->founders, "Cells in the first frame")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
+  command.add_option("--missed", given->missed, "Share of cells that labels/ misses in a frame")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--merged", given->merged,
+                  "Share of cells that labels/ joins with a neighbour in a frame")
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--out", given->out, "Folder for the movie")->required();
   add_common_options(command, common);
   command.callback([given, &common] { simulate(*given, common); });

@@ -108,9 +108,16 @@ void write_simulation_files(std::filesystem::path const& folder, std::string con
 }
 
 void write_simulation(std::filesystem::path const& out, std::string const& kind,
-                      septum::simulated_movie const& movie) {
+                      septum::simulated_movie const& movie,
+                      septum::detection_errors const& faults) {
   septum::io::output_folder folder{out};
   write_simulation_files(folder.path(), kind, movie);
+  for (std::size_t t = 0; faults.missed + faults.merged > 0 && t < movie.cells.size(); ++t) {
+    stop_if_interrupted();
+    septum::io::write_tiff(folder.file("labels/labels_" + frame_name(t)),
+                           faults(movie.cells[t], static_cast<std::int64_t>(t)),
+                           {.pixel_size_um = movie.pixel_size_um});
+  }
   folder.commit();
 }
 

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <septum/exec/for_each.hpp>
 #include <septum/image/types.hpp>
+#include <septum/simulate/detection_errors.hpp>
 #include <septum/simulate/simulated_movie.hpp>
 #include <string>
 
@@ -20,9 +21,11 @@ namespace program {
 /// One frame of a movie: axes row, column, channel.
 [[nodiscard]] septum::image frame_of(septum::simulated_movie const& movie, std::size_t frame);
 
-/// Writes frames/, truth/, lineage.csv and states.csv; complete or not at all.
+/// Writes frames/, truth/, lineage.csv and states.csv, and labels/ with the faults of a
+/// segmentation when there are any; complete or not at all.
 void write_simulation(std::filesystem::path const& out, std::string const& kind,
-                      septum::simulated_movie const& movie);
+                      septum::simulated_movie const& movie,
+                      septum::detection_errors const& faults = {});
 
 /// The same into a folder that exists, for results with other parts.
 void write_simulation_files(std::filesystem::path const& folder, std::string const& kind,

@@ -1,6 +1,7 @@
 #pragma once
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
+#include <septum/exec/for_each.hpp>
 #include <septum/image/types.hpp>
 #include <septum/io/file.hpp>
 #include <septum/io/frames.hpp>
@@ -111,33 +112,35 @@ class ctc_writer {
         next_{first_frame},
         digits_{last_frame - first_frame < 1000 ? 3U : 4U} {}
 
-  /// Writes one frame; frames come in ascending order.
-  /// throws     io_error for a label that no cell of `tracked` has, or above 65535
-  void add(labels const& cells, tracked_frame const& tracked) {
-    SEPTUM_EXPECTS(tracked.frame >= next_,
+  /// Writes the next frames, ascending; several files at once on several threads.
+  /// throws     io_error for a label that no cell of its `tracked` has, or above 65535
+  void add(std::span<labels const> cells, std::span<tracked_frame const> tracked,
+           exec::threads threads = {}) {
+    SEPTUM_EXPECTS(cells.size() == tracked.size(),
                    io_error("septum.ctc.4",
-                            detail::shown(folder_) + ": expected ascending frames from " +
-                                to_text(next_) + ", found " + to_text(tracked.frame),
+                            detail::shown(folder_) + ": expected as many label images as frames",
                             fault::internal));
-    labels mask = cells;
-    std::int64_t last_id = 0;
-    std::int64_t last_label = 0;
-    for (std::int32_t& value : mask) {
-      if (value == 0) continue;
-      if (value != last_id) {
-        last_id = value;
-        last_label = label_of(tracked, value);
+    for (std::size_t i = 0; i < tracked.size(); ++i) {
+      SEPTUM_EXPECTS(tracked[i].frame >= next_,
+                     io_error("septum.ctc.4",
+                              detail::shown(folder_) + ": expected ascending frames from " +
+                                  to_text(next_) + ", found " + to_text(tracked[i].frame),
+                              fault::internal));
+      labels empty;
+      for (; next_ < tracked[i].frame; ++next_) {
+        if (empty.size() != cells[i].size()) empty = labels::from_shape(cells[i].shape());
+        empty.fill(0);
+        write(empty, next_);
       }
-      value = static_cast<std::int32_t>(last_label);
+      ++next_;
     }
-    labels empty;
-    for (; next_ < tracked.frame; ++next_) {
-      if (empty.size() != cells.size()) empty = labels::from_shape(cells.shape());
-      empty.fill(0);
-      write(empty);
-    }
-    write(mask);
-    ++next_;
+    for_each_task(threads, static_cast<std::ptrdiff_t>(cells.size()), [&](std::ptrdiff_t i) {
+      auto const at = static_cast<std::size_t>(i);
+      write(renamed(cells[at], tracked[at]), tracked[at].frame);
+    });
+  }
+  void add(labels const& cells, tracked_frame const& tracked) {
+    add(std::span{&cells, 1}, std::span{&tracked, 1});
   }
 
   /// Writes `res_track.txt`.
@@ -146,6 +149,21 @@ class ctc_writer {
   }
 
  private:
+  [[nodiscard]] labels renamed(labels const& cells, tracked_frame const& tracked) const {
+    labels mask = cells;
+    std::int32_t last_id = 0;
+    std::int32_t last_label = 0;
+    for (std::int32_t& value : mask) {
+      if (value == 0) continue;
+      if (value != last_id) {
+        last_id = value;
+        last_label = static_cast<std::int32_t>(label_of(tracked, value));
+      }
+      value = last_label;
+    }
+    return mask;
+  }
+
   [[nodiscard]] std::int64_t label_of(tracked_frame const& tracked, std::int64_t id) const {
     auto const cell = std::lower_bound(
         tracked.cells.begin(), tracked.cells.end(), id,
@@ -164,8 +182,8 @@ class ctc_writer {
     return cell->label;
   }
 
-  void write(labels const& mask) const {
-    std::string number = to_text(next_ - first_frame_);
+  void write(labels const& mask, std::int64_t frame) const {
+    std::string number = to_text(frame - first_frame_);
     number.insert(0, digits_ - std::min(digits_, number.size()), '0');
     write_tiff(folder_ / ("mask" + number + ".tif"), mask, {.label_bits = 16});
   }
