@@ -5,6 +5,7 @@
 #include <septum/image/morphology.hpp>
 #include <septum/segment/contours.hpp>
 #include <septum/segment/refiners.hpp>
+#include <septum/segment/toolbox.hpp>
 #include <utility>
 
 namespace program {
@@ -36,8 +37,19 @@ void refine_interiors(septum::labels& cells, septum::probabilities const& classe
           cells, classes, raw, threads);
     return;
   }
-  septum::threshold<Interiors...>{.above = static_cast<float>(options.threshold),
-                                  .fill_holes = options.fill_holes}(cells, classes, raw, threads);
+  if (options.method == refinement_method::otsu) {
+    if constexpr (sizeof...(Interiors) == 1)
+      septum::otsu<Interiors...>{.fill_holes = options.fill_holes}(cells, classes, raw, threads);
+    else
+      throw septum::unsupported_error(
+          "septum.program.45",
+          "--refine otsu: expected one class of interiors, found several; choose threshold");
+  } else {
+    septum::threshold<Interiors...>{.above = static_cast<float>(options.threshold),
+                                    .fill_holes = options.fill_holes}(cells, classes, raw, threads);
+  }
+  if (options.split_px > 0)
+    septum::split_touching{.apart_px = options.split_px}(cells, classes, raw, threads);
   filter_of(options)(cells, classes, raw, threads);
 }
 

@@ -11,6 +11,7 @@ namespace program {
 /// How probabilities become cells.
 enum class refinement_method {
   threshold,    ///< interior above a threshold
+  otsu,         ///< interior above Otsu's threshold of its probabilities
   nuclei,       ///< the published nuclear rules
   contours,     ///< nuclei grow into cells
   crf,          ///< a random field, then the threshold
@@ -33,7 +34,8 @@ struct refinement {
   double eccentricity_max = 1.0;
   bool clear_border = false;
   bool fill_holes = true;
-  int grow_px = 0;  ///< dilates cells into background without merging them
+  int split_px = 0;  ///< splits touching cells by watershed, seeds this far apart; 0: not at all
+  int grow_px = 0;   ///< dilates cells into background without merging them
 
   septum::nuclear_rule nuclei{};  ///< of the cells that seed contours, and of the preset nuclei
   int contour_iterations = 120;

@@ -26,6 +26,7 @@ struct overrides {
   std::optional<double> solidity_min;
   std::optional<double> eccentricity_min;
   std::optional<double> eccentricity_max;
+  std::optional<int> split;
   std::optional<int> grow;
   std::optional<double> nuclei_threshold;
   std::optional<std::int64_t> nuclei_area_min;
@@ -41,6 +42,11 @@ struct overrides {
 
   void apply(refinement& to) const {
     if (method == "threshold") to.method = refinement_method::threshold;
+    if (method == "otsu") to.method = refinement_method::otsu;
+    if (method == "watershed") {
+      to.method = refinement_method::threshold;
+      to.split_px = 5;
+    }
     if (method == "contours") to.method = refinement_method::contours;
     if (method == "crf") to.method = refinement_method::crf;
     if (method == "crf-contours") to.method = refinement_method::crf_contours;
@@ -66,6 +72,7 @@ struct overrides {
     }
     take(area_max, to.area_max_px);
     take(eccentricity_min, to.eccentricity_min);
+    take(split, to.split_px);
     take(grow, to.grow_px);
     take(iterations, to.contour_iterations);
     take(smoothing, to.contour_smoothing);
@@ -218,9 +225,15 @@ void add_refining_options(CLI::App& command, arguments& given) {
       ->capture_default_str();
   command
       .add_option("--refine", refining.method,
-                  "Instead of the preset's: threshold alone, contours from nuclei, a random field "
-                  "and then threshold (crf), or and then contours (crf-contours)")
-      ->check(CLI::IsMember({"threshold", "contours", "crf", "crf-contours"}));
+                  "Instead of the preset's: threshold alone, Otsu's threshold, threshold and then "
+                  "watershed of touching cells, contours from nuclei, a random field and then "
+                  "threshold (crf), or and then contours (crf-contours)")
+      ->check(CLI::IsMember({"threshold", "otsu", "watershed", "contours", "crf", "crf-contours"}));
+  command
+      .add_option("--split", refining.split,
+                  "Split touching cells by watershed: the least distance in px of two centres, "
+                  "about the radius of the smallest cell; 0: not at all")
+      ->check(CLI::Range(0, 1000));
   command.add_option("--threshold", refining.threshold, "Interior probability of a cell")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--area-min", refining.area_min, "Smallest cell in px");
