@@ -76,8 +76,9 @@ struct direct_row {
   float* y;  // first pixel, first filter of the block
   int pixels;
   int filters;  // of the block that exist
-  int kernel;
-  int channels;
+  int window_rows;
+  int window_columns;
+  int channels;                // of a window's pixel
   std::ptrdiff_t row_step;     // values between rows of the window
   std::ptrdiff_t column_step;  // values between columns of the window
   std::ptrdiff_t pixel_step;   // values between windows
@@ -106,8 +107,8 @@ template <class Registers, int Pixels, int Count, bool Prefetch>
   float const* w = row.weights;
   float const* next_w = row.next_weights;
   float const* next_x = Prefetch ? row.next_x + first * pixel_step : nullptr;
-  for (int i = 0; i < row.kernel; ++i)
-    for (int j = 0; j < row.kernel; ++j) {
+  for (int i = 0; i < row.window_rows; ++i)
+    for (int j = 0; j < row.window_columns; ++j) {
       float const* const x = corner + i * row.row_step + j * row.column_step;
       for (int k = 0; k < row.channels; ++k, w += Count * width) {
         if constexpr (Prefetch) {
@@ -208,31 +209,36 @@ inline void direct_convolve(exec::threads threads, layer_problem const& problem,
       static_cast<std::ptrdiff_t>(problem.geometry.kernel) * problem.geometry.kernel * in.channels;
   std::ptrdiff_t const in_row = static_cast<std::ptrdiff_t>(in.width) * in.channels;
   std::ptrdiff_t const out_row = static_cast<std::ptrdiff_t>(out.width) * out.channels;
-  int const block = w.blocks.step();
-  std::ptrdiff_t const blocks = w.blocks.count();
-  // Row by row, in a row block by block of filters: the rows under the window stay in the cache.
+  // Some pixels of a row with all filters: what is under their windows stays in the second cache.
+  constexpr std::ptrdiff_t pixels = 8 * 14;
+  std::ptrdiff_t const across = (out.width + pixels - 1) / pixels;
+  // Without dilation, a row of the window is one run of values.
+  bool const joined = problem.geometry.dilation == 1;
   for_each_range(
-      threads, y.extent(0) * height * blocks, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+      threads, y.extent(0) * height * across, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t task = begin; task < end; ++task) {
-          std::ptrdiff_t const n = task / blocks / height;
-          std::ptrdiff_t const r = task / blocks % height;
-          int const first = static_cast<int>(task % blocks) * block;
-          int const width = w.blocks.width(first);
-          direct_row const row{
-              .x = x.data() + (n * in_height + r) * in_row,
-              .weights = w.values.data() + first * taps,
-              .bias = w.bias.data() + first,
-              .y = y.data() + (n * height + r) * out_row + first,
-              .pixels = out.width,
-              .filters = std::min(width, out.channels - first),
-              .kernel = problem.geometry.kernel,
-              .channels = in.channels,
-              .row_step = problem.geometry.dilation * in_row,
-              .column_step = static_cast<std::ptrdiff_t>(problem.geometry.dilation) * in.channels,
-              .pixel_step = in.channels,
-              .out_step = out.channels,
-              .relu = problem.relu};
-          convolve_row<false>(w.blocks.set, row, width);
+          std::ptrdiff_t const n = task / across / height;
+          std::ptrdiff_t const r = task / across % height;
+          std::ptrdiff_t const c = task % across * pixels;
+          for (int first = 0; first < out.channels; first += w.blocks.step()) {
+            int const width = w.blocks.width(first);
+            direct_row const row{
+                .x = x.data() + (n * in_height + r) * in_row + c * in.channels,
+                .weights = w.values.data() + first * taps,
+                .bias = w.bias.data() + first,
+                .y = y.data() + (n * height + r) * out_row + c * out.channels + first,
+                .pixels = static_cast<int>(std::min(pixels, out.width - c)),
+                .filters = std::min(width, out.channels - first),
+                .window_rows = problem.geometry.kernel,
+                .window_columns = joined ? 1 : problem.geometry.kernel,
+                .channels = joined ? problem.geometry.kernel * in.channels : in.channels,
+                .row_step = problem.geometry.dilation * in_row,
+                .column_step = static_cast<std::ptrdiff_t>(problem.geometry.dilation) * in.channels,
+                .pixel_step = in.channels,
+                .out_step = out.channels,
+                .relu = problem.relu};
+            convolve_row<false>(w.blocks.set, row, width);
+          }
         }
       });
 }
