@@ -63,11 +63,12 @@ void evaluate(arguments const& given, common_options const& common) {
   evaluation scores;
   scores.request = request;
   for (std::size_t k = 0; k < truths.size(); ++k) scores.add(truths[k], predictions[k], threads);
-  if (auto const agreement = published_scores(published, request)) scores.overlap = *agreement;
+  auto const paper = published_scores(published, request);
+  if (paper) scores.overlap = paper->overlap;
   if (!given.cells.empty()) scores.write_cells(given.cells);
   say(common, scores.to_lines());
   auto result = scores.to_json();
-  add_cell_scores(scores.overlap, result);
+  if (paper) add_published_scores(*paper, result);
   if (request.bootstrap_replicates > 0) {
     auto const intervals = scores.intervals(threads);
     result["intervals_95"] = intervals;

@@ -1,6 +1,7 @@
 #include "published_evaluation.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
@@ -11,6 +12,7 @@
 #include <septum/io/frames.hpp>
 #include <septum/io/image.hpp>
 #include <septum/measure/cell_class.hpp>
+#include <utility>
 
 #include "crop.hpp"
 
@@ -128,8 +130,8 @@ nlohmann::ordered_json confusion_json(septum::class_confusion const& counts,
 
 }  // namespace
 
-std::optional<septum::overlap_agreement> published_scores(published_request const& request,
-                                                          evaluation_request const& protocol) {
+std::optional<published_result> published_scores(published_request const& request,
+                                                 evaluation_request const& protocol) {
   if (!fs::is_directory(request.truth)) return std::nullopt;
   auto const files = septum::io::list_dataset(request.truth);
   auto const prediction = single_label_image(request.prediction);
@@ -139,6 +141,8 @@ std::optional<septum::overlap_agreement> published_scores(published_request cons
   auto truth = septum::connected_components(interior, septum::connectivity::eight);
   auto const cells = septum::connected_components(
       cropped(septum::io::read_labels(*prediction), protocol.crop_px), septum::connectivity::eight);
+  auto const counts =
+      septum::count_matches(septum::count_overlaps(truth, cells), std::nextafter(0.5, 1.0));
   std::int64_t dropped = 0;
   if (auto const nuclei_file = nuclei_of(request)) {
     auto const nuclei = cropped(septum::io::read_labels(*nuclei_file), protocol.crop_px);
@@ -152,13 +156,16 @@ std::optional<septum::overlap_agreement> published_scores(published_request cons
   }
   auto agreement = septum::agree_by_largest_overlap(septum::count_overlaps(truth, cells));
   agreement.without_nucleus = dropped;
-  return agreement;
+  return published_result{std::move(agreement), counts};
 }
 
-void add_cell_scores(septum::overlap_agreement const& agreement, nlohmann::ordered_json& result) {
-  result["cells_without_nucleus"] = agreement.without_nucleus;
-  result["jaccard_per_cell"] = agreement.jaccard;
-  result["dice_per_cell"] = agreement.dice;
+void add_published_scores(published_result const& scores, nlohmann::ordered_json& result) {
+  result["cells_without_nucleus"] = scores.overlap.without_nucleus;
+  result["published_counts"] = {{"true_positives", scores.counts.true_positives},
+                                {"false_positives", scores.counts.false_positives},
+                                {"false_negatives", scores.counts.false_negatives}};
+  result["jaccard_per_cell"] = scores.overlap.jaccard;
+  result["dice_per_cell"] = scores.overlap.dice;
 }
 
 nlohmann::ordered_json class_scores(published_request const& request) {

@@ -20,15 +20,22 @@ struct published_request {
   double class_score_min = 0.0;  ///< below it a cell is undecided
 };
 
+/// The paper's own scores of one image.
+struct published_result {
+  septum::overlap_agreement overlap;
+  /// one-to-one matches of an IoU above 0.5, of all drawn cells
+  septum::match_counts counts;
+};
+
 /// Jaccard and Dice by the paper's protocol: against the drawn interior, without true cells that
 /// hold no nucleus where nuclei are known; cells that the crop cuts in two are two. Nothing when
 /// the truth is not one drawn image.
 /// @throws septum::error naming the file
-[[nodiscard]] std::optional<septum::overlap_agreement> published_scores(
-    published_request const& request, evaluation_request const& protocol);
+[[nodiscard]] std::optional<published_result> published_scores(published_request const& request,
+                                                               evaluation_request const& protocol);
 
-/// The values behind the means, for `--json`.
-void add_cell_scores(septum::overlap_agreement const& agreement, nlohmann::ordered_json& result);
+/// Adds the values behind the means, and the counts, to what `--json` prints.
+void add_published_scores(published_result const& scores, nlohmann::ordered_json& result);
 
 /// How often the decided class of a cell is the true one, by class; also without the cell of the
 /// largest label, which the paper's program passed over; and the scores as a histogram by true
