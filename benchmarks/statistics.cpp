@@ -1,6 +1,6 @@
 // Cell statistics and mixtures beside scikit-image and scikit-learn:
 //
-//   python benchmarks/peers/statistics.py > peer.json
+//   python benchmarks/peers/image_statistics.py > peer.json
 //   bench_statistics --threads 1 --peer peer.json
 //
 // Both programs draw the same cells and numbers from the same integers.
