@@ -44,11 +44,15 @@ predictor erase(septum::model const& trained, septum::device_libraries libraries
 
 }  // namespace
 
+septum::cudnn_options gpu_options(common_options const& common) {
+  return {.precision = precision_named(common.precision), .plan_folder = plan_folder()};
+}
+
 predictor make_gpu_predictor(septum::model const& trained, common_options const& common,
                              septum::inference_options const& inference) {
   auto const libraries = septum::open_device_libraries(septum::cuda_kernel_image());
   septum::device_inference_options const options{
-      .cudnn = {.precision = precision_named(common.precision), .plan_folder = plan_folder()},
+      .cudnn = gpu_options(common),
       .frames_in_flight = 1,
       .budget_bytes = inference.budget_bytes,
       .on_less_memory = [&common](std::string const& what) {

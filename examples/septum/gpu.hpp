@@ -1,10 +1,15 @@
 #pragma once
+#include <septum/backend/cudnn.hpp>
 #include <septum/net/model.hpp>
+#include <string>
 
 #include "nets.hpp"
 #include "options.hpp"
 
 namespace program {
+
+/// How the options want cuDNN to be used; plans are kept in the user's cache folder.
+[[nodiscard]] septum::cudnn_options gpu_options(common_options const& common);
 
 /// Loads a model into its net on the GPU.
 /// @throws septum::device_error saying what is missing and which version is wanted

@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "gpu.hpp"
 #include "nets.hpp"
 #include "options.hpp"
 
@@ -45,13 +46,15 @@ std::vector<std::string> processor_features() {
 
 json describe_build() {
   auto const* const library = dnnl_version();
+  auto const missing = missing_for_gpu();
   return {
       {"septum", std::to_string(SEPTUM_VERSION_MAJOR) + "." + std::to_string(SEPTUM_VERSION_MINOR) +
                      "." + std::to_string(SEPTUM_VERSION_PATCH)},
       {"compiler", __VERSION__},
-      {"backends", {"onednn", "eigen", "reference"}},
+      {"backends", {"onednn", "eigen", "reference", "cudnn"}},
       {"onednn", std::to_string(library->major) + "." + std::to_string(library->minor) + "." +
                      std::to_string(library->patch)},
+      {"cudnn", missing.empty() ? "ready" : missing},
       {"processors", std::thread::hardware_concurrency()},
       {"processor_features", processor_features()},
       {"nets", net_names()}};

@@ -17,6 +17,8 @@
 #include <utility>
 
 #include "checkpoints.hpp"
+#include "gpu_training.hpp"
+#include "nets.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
 #include "trainable_nets.hpp"
@@ -152,11 +154,11 @@ struct net_run {
 };
 
 // What learns from which batches, and how a run is watched and saved.
-template <septum::Optimizer O, septum::BatchSource Training, septum::BatchSource Validation>
+template <septum::Optimizer O, class Training, class Validation, class Trainer>
 void run_training(prepared_data const& data, training_request const& request,
                   common_options const& common, net_run const& net, Training& training,
-                  Validation& validation, septum::training_run<O>& trainer,
-                  septum::training_state<O>& state, double& seconds, std::int64_t& patches) {
+                  Validation& validation, Trainer& trainer, septum::training_state<O>& state,
+                  double& seconds, std::int64_t& patches) {
   auto const recipe = recipe_text(data, request, net.seed);
   if (request.resume) load_checkpoint(net.checkpoint, recipe, state);
 
@@ -218,6 +220,31 @@ struct training_setup {
 };
 
 template <septum::Optimizer O>
+septum::training_state<O> train_patches_on_gpu(training_setup const& setup, net_run const& run,
+                                               septum::patch_split const& split, O const& optimizer,
+                                               double& seconds, std::int64_t& patches) {
+  auto const& [data, request, common, properties] = setup;
+  int const field = setup.field();
+  gpu_trainer<O> trainer{request.net,
+                         static_cast<std::size_t>(properties.training.input_channels),
+                         static_cast<std::size_t>(properties.training.classes),
+                         make_schedule(request, run.seed),
+                         optimizer,
+                         common};
+  gpu_patches const training{data.views(),
+                             split.training,
+                             {.window = field, .batch_size = request.batch, .seed = run.seed}};
+  gpu_patches const validation{
+      data.views(),
+      split.validation,
+      {.window = field, .batch_size = request.batch, .shuffle = false, .augment = false}};
+  auto state = trainer.start();
+  run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
+                  patches);
+  return state;
+}
+
+template <septum::Optimizer O>
 septum::training_state<O> train_by_patches(training_setup const& setup, net_run const& run,
                                            O const& optimizer, double& seconds,
                                            std::int64_t& patches) {
@@ -225,6 +252,9 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
   int const field = setup.field();
   auto const threads = common.executor();
   auto const split = split_patches(data, request, field, run.seed);
+  if (common.backend == "cudnn")
+    return train_patches_on_gpu(setup, run, split, optimizer, seconds, patches);
+  require_host_precision(common);
   septum::patch_batches training{data.views(),
                                  split.training,
                                  {.window = field, .batch_size = request.batch, .seed = run.seed},
@@ -260,6 +290,12 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
                                          O const& optimizer, double& seconds,
                                          std::int64_t& patches) {
   auto const& [data, request, common, properties] = setup;
+  if (common.backend == "cudnn")
+    throw septum::unsupported_error(
+        "septum.program.52",
+        "--backend cudnn trains by patches; give --mode patch, or train dense on "
+        "the processor");
+  require_host_precision(common);
   int const field = setup.field();
   auto const threads = common.executor();
   auto const maps = split_maps(data, request, field, run.seed);
