@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(growth_figures) {
   BOOST_TEST(count(report::rate_over_time(curves, 5), "<path") == 2U);
   BOOST_TEST(count(report::growth_curve_plot({}, 5), "no data") == 1U);
   BOOST_TEST(count(report::added_length_plot({}, {}), "no data") == 1U);
-  BOOST_TEST(count(report::cycle_histogram({}), "no data") == 1U);
+  BOOST_TEST(count(report::cycle_histogram({}, 5), "no data") == 1U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -119,7 +119,10 @@ inline void put_viewer(page& target, frame_viewer const& viewer) {
     return "<dt>" + std::string{name} + "</dt><dd id=\"" + std::string{id} + "\">–</dd>";
   };
   target.html(
-      "<div class=\"viewer\"><div><div class=\"stage\" id=\"stage\"><img id=\"image\" "
+      "<div class=\"viewer\"><div><div class=\"stage\" id=\"stage\" style=\"max-width:calc(66vh "
+      "* " +
+      to_text(static_cast<double>(viewer.width_px) / std::max(viewer.height_px, 1), 4) +
+      ")\"><img id=\"image\" "
       "alt=\"Frame of the movie\" width=\"" +
       to_text(viewer.width_px) + "\" height=\"" + to_text(viewer.height_px) +
       "\"><img id=\"over\" class=\"over\" alt=\"\"><svg id=\"cells\" viewBox=\"0 0 " + extent +

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -82,7 +83,9 @@ template <class Member>
   auto const rates = rates_of(curves, &growth_point::absolute_per_h);
   return histogram_plot({.title = title,
                          .x = {.label = "growth (" + units.area + " per h)"},
-                         .y = {.label = "cells in frames"}},
+                         .y = {.label = "cells in frames"},
+                         .width_px = 560,
+                         .height_px = 360},
                         bin_values(rates));
 }
 
@@ -94,7 +97,9 @@ template <class Member>
     if (curve.rate.known() && curve.rate.points >= fewest_points) rates.push_back(curve.rate.per_h);
   return histogram_plot({.title = "Growth rate of cells",
                          .x = {.label = "d ln(area) / dt (per h)"},
-                         .y = {.label = "cells"}},
+                         .y = {.label = "cells"},
+                         .width_px = 560,
+                         .height_px = 360},
                         bin_values(rates));
 }
 
@@ -118,7 +123,9 @@ template <class Member>
   }
   return line_plot({.title = "Growth rate over time",
                     .x = {.label = "time (h)"},
-                    .y = {.label = "d ln(area) / dt (per h)"}},
+                    .y = {.label = "d ln(area) / dt (per h)"},
+                    .width_px = 560,
+                    .height_px = 360},
                    {line});
 }
 
@@ -133,18 +140,38 @@ template <class Member>
   }
   return line_plot({.title = "Added length in a cell cycle",
                     .x = {.label = "length at birth (" + units.length + ")"},
-                    .y = {.label = "added length (" + units.length + ")"}},
+                    .y = {.label = "added length (" + units.length + ")"},
+                    .width_px = 560,
+                    .height_px = 360},
                    {points});
 }
 
 /// Histogram of the time from birth to division.
-[[nodiscard]] inline std::string cycle_histogram(std::span<cell_cycle const> cycles) {
-  std::vector<double> minutes;
-  for (cell_cycle const& cycle : cycles) minutes.push_back(cycle.duration_min);
+[[nodiscard]] inline std::string cycle_histogram(std::span<cell_cycle const> cycles,
+                                                 double frame_interval_min) {
+  // Durations are whole numbers of frames, so every bar stands for as many.
+  histogram_bins bins;
+  std::map<std::int64_t, std::int64_t> counts;
+  for (cell_cycle const& cycle : cycles) ++counts[cycle.division_frame - cycle.birth_frame];
+  if (!counts.empty()) {
+    std::int64_t const first = counts.begin()->first;
+    std::int64_t const last = counts.rbegin()->first;
+    std::int64_t const step = (last - first) / 40 + 1;
+    for (std::int64_t frames = first; frames <= last; frames += step) {
+      bins.edges.push_back((static_cast<double>(frames) - 0.5) * frame_interval_min);
+      bins.counts.push_back(0);
+      for (std::int64_t k = frames; k < frames + step; ++k)
+        if (auto const found = counts.find(k); found != counts.end())
+          bins.counts.back() += found->second;
+    }
+    bins.edges.push_back(bins.edges.back() + static_cast<double>(step) * frame_interval_min);
+  }
   return histogram_plot({.title = "Duration of cell cycles",
                          .x = {.label = "birth to division (min)"},
-                         .y = {.label = "cells"}},
-                        bin_values(minutes));
+                         .y = {.label = "cells"},
+                         .width_px = 560,
+                         .height_px = 360},
+                        bins);
 }
 
 }  // namespace septum::inline SEPTUM_ABI::report

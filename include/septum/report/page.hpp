@@ -49,6 +49,13 @@ struct gallery_picture {
   std::int64_t track = 0;
 };
 
+/// Where a figure stands.
+enum class figure_place {
+  half,  ///< two side by side where there is room
+  wide,  ///< over the whole width, no higher than the window
+  tall   ///< over the whole width, scrolled where it is higher than the window
+};
+
 /// A table; columns of numbers stand to the right.
 struct page_table {
   std::vector<std::string> head{};  ///< empty: none
@@ -87,16 +94,17 @@ class page {
     body_ += "</div>\n";
   }
   /// @param name  of the figure, a word of its own; an SVG file saved from the page has it
-  /// @param wide  over the whole width; otherwise two figures stand side by side where there is
-  /// room
   void figure(std::string_view name, std::string_view svg, std::string_view caption,
-              bool wide = false) {
+              figure_place place = figure_place::half) {
     if (!figures_open_) body_ += "<div class=\"figures\">\n";
     figures_open_ = true;
     body_ += "<figure id=\"figure-" + std::string{name} + "\" data-save=\"" + std::string{name} +
-             "\" class=\"" + (wide ? "wide scroll" : "") + "\"><div class=\"body\">" +
-             std::string{svg} + "</div><figcaption>" + detail::xml_text(caption) +
-             "</figcaption></figure>\n";
+             "\" class=\"" +
+             (place == figure_place::half   ? ""
+              : place == figure_place::wide ? "wide"
+                                            : "wide tall") +
+             "\"><div class=\"body\">" + std::string{svg} + "</div><figcaption>" +
+             detail::xml_text(caption) + "</figcaption></figure>\n";
   }
   void gallery(std::span<gallery_picture const> pictures) {
     close_figures();
@@ -114,7 +122,7 @@ class page {
     auto const put_row = [&](std::vector<std::string> const& cells, std::string_view tag) {
       body_ += "<tr>";
       for (std::size_t k = 0; k < cells.size(); ++k) {
-        bool const numeric = tag == "td" && k < content.numeric.size() && content.numeric[k];
+        bool const numeric = k < content.numeric.size() && content.numeric[k];
         body_ += "<" + std::string{tag} + (numeric ? " class=\"number\">" : ">") +
                  detail::xml_text(cells[k]) + "</" + std::string{tag} + ">";
       }

@@ -17,7 +17,6 @@ inline constexpr std::string_view page_style = R"css(
 --rule:#353b42;--grid:#333a41;--axis:#98a1ab;--accent:#56B4E9;--accent-ink:#0b1116;--warn:#f0a868;
 color-scheme:dark}
 *{box-sizing:border-box}
-html{scroll-behavior:smooth;scroll-padding-top:3.4rem}
 body{margin:0;background:var(--ground);color:var(--ink);
 font:15px/1.5 system-ui,"Segoe UI",Helvetica,Arial,sans-serif}
 header.top{position:sticky;top:0;z-index:5;display:flex;gap:1rem;align-items:center;flex-wrap:wrap;
@@ -28,7 +27,7 @@ header.top a{color:var(--soft);text-decoration:none}
 header.top a:hover,header.top a:focus{color:var(--accent);text-decoration:underline}
 main{max-width:1180px;margin:0 auto;padding:1.2rem 1.4rem 4rem}
 h1{font-size:1.55rem;margin:.3rem 0 .1rem;line-height:1.2}
-h2{font-size:1.2rem;margin:2.2rem 0 .6rem;padding-top:.4rem;border-top:1px solid var(--rule)}
+h2{font-size:1.2rem;scroll-margin-top:3.4rem;margin:2.2rem 0 .6rem;padding-top:.4rem;border-top:1px solid var(--rule)}
 p{max-width:74ch;margin:.4rem 0}
 p.sub,figcaption,.note{color:var(--soft)}
 button{font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--rule);
@@ -43,12 +42,14 @@ margin:1rem 0}
 .card .value{font-size:1.5rem;font-weight:600;line-height:1.2;font-variant-numeric:tabular-nums}
 .card .label{color:var(--soft);font-size:.88rem}
 .card .note{font-size:.8rem}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(520px,100%),1fr));gap:1rem}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(520px,100%),1fr));gap:1rem}
 figure{margin:0;background:var(--panel);border:1px solid var(--rule);border-radius:8px;
 padding:.8rem;position:relative;min-width:0}
 figure.wide{grid-column:1/-1}
 figure svg{display:block;width:100%;height:auto}
-figure.scroll .body{max-height:640px;overflow:auto}
+figure.wide svg{max-height:82vh}
+figure.tall svg{max-height:none}
+figure.tall .body{max-height:82vh;overflow:auto}
 figcaption{font-size:.9rem;margin-top:.5rem}
 figure>button.save{position:absolute;right:.6rem;top:.6rem;font-size:.75rem;padding:.05rem .5rem;
 opacity:0}
@@ -63,7 +64,7 @@ figure svg [data-track]{cursor:pointer}
 figure svg.picked [data-track]{stroke-opacity:.14}
 figure svg [data-track].picked{stroke-opacity:1!important;stroke-width:3.2!important}
 .viewer{display:grid;grid-template-columns:minmax(0,1fr) 15rem;gap:1rem}
-.stage{position:relative;background:#000;border-radius:6px;overflow:hidden;line-height:0}
+.stage{position:relative;margin:0 auto;background:#000;border-radius:6px;overflow:hidden;line-height:0}
 .stage img,.stage canvas{width:100%;height:auto;image-rendering:pixelated;display:block}
 .stage img.over{position:absolute;inset:0;height:100%;mix-blend-mode:normal;opacity:.62}
 .stage svg{position:absolute;inset:0;width:100%;height:100%}
@@ -90,11 +91,12 @@ image-rendering:pixelated;border-radius:4px}
 .gallery .why{color:var(--warn);font-weight:600;display:block;line-height:1.3;margin-top:.35rem}
 .gallery small{color:var(--soft);display:block;line-height:1.35}
 .table{overflow-x:auto}
-table{border-collapse:collapse;background:var(--panel);border:1px solid var(--rule);width:100%}
+table{border-collapse:collapse;background:var(--panel);border:1px solid var(--rule);min-width:min(26rem,100%);margin:.6rem 0}
 th,td{padding:.32rem .7rem;text-align:left;border-bottom:1px solid var(--rule);
 vertical-align:top;overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:600}
-td.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.number,th.number{text-align:right}
+td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 details summary{cursor:pointer}
 @media (max-width:820px){.viewer{grid-template-columns:1fr}}
 @media print{
@@ -108,7 +110,9 @@ figure,.card,.gallery button,tr{break-inside:avoid}
 .figures{grid-template-columns:1fr 1fr}
 .gallery{grid-template-columns:repeat(5,1fr)}
 .viewer{grid-template-columns:3fr 1fr}
-figure.scroll .body{max-height:none;overflow:visible}
+figure.tall .body{max-height:none;overflow:visible}
+figure.wide svg{max-height:150mm}
+figure.tall svg{max-height:none}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 )css";

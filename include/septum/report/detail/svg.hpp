@@ -109,7 +109,9 @@ struct tick {
       ticks.push_back({value, plain ? to_text(value, std::max(-exponent, 0))
                                     : to_text(leading, 0) + "e" + to_text(exponent)});
     }
-  return ticks;
+  // Within less than a decade powers of ten are too few, and even steps nearly even.
+  constexpr int enough = 5;
+  return ticks.size() < 3 && highest < 10 * lowest ? linear_ticks(lowest, highest, enough) : ticks;
 }
 
 /// Builds one SVG image.
