@@ -34,6 +34,7 @@ if(SEPTUM_BUILD_TESTS)
 endif()
 if(SEPTUM_BUILD_EXAMPLES)
   septum_require(CLI11::CLI11 libcli11-dev CLI11 2.1)
+  septum_require(tomlplusplus::tomlplusplus libtomlplusplus-dev tomlplusplus 3.0)
 endif()
 
 if(septum_missing_packages)

@@ -36,6 +36,10 @@ int main(int argc, char** argv) {
   program::register_track(app, common);
   program::register_evaluate(app, common);
   program::register_convert(app, common);
+  program::register_measure(app, common);
+  program::register_report(app, common);
+  program::register_run(app, common);
+  program::register_plating(app, common);
   program::register_info(app, common);
   try {
     app.parse(argc, argv);

@@ -39,6 +39,10 @@ void register_segment(CLI::App& app, common_options& common);
 void register_track(CLI::App& app, common_options& common);
 void register_evaluate(CLI::App& app, common_options& common);
 void register_convert(CLI::App& app, common_options& common);
+void register_measure(CLI::App& app, common_options& common);
+void register_plating(CLI::App& app, common_options& common);
+void register_report(CLI::App& app, common_options& common);
+void register_run(CLI::App& app, common_options& common);
 void register_info(CLI::App& app, common_options& common);
 void register_demo(CLI::App& app, common_options& common);
 

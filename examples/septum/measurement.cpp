@@ -1,0 +1,162 @@
+#include "measurement.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <septum/core/error.hpp>
+#include <septum/core/text.hpp>
+#include <septum/io/frames.hpp>
+#include <septum/io/image.hpp>
+#include <septum/io/tiff.hpp>
+#include <septum/io/tracks.hpp>
+#include <septum/track/lineage.hpp>
+
+#include "signals.hpp"
+
+namespace program {
+namespace {
+
+namespace fs = std::filesystem;
+
+double pixel_size_in(fs::path const& path) {
+  if (path.extension() != ".tif" && path.extension() != ".tiff") return 0;
+  return septum::io::tiff_reader{path}.pixel_size_um();
+}
+
+double interval_in(measurement_request const& request) {
+  for (auto const& image : request.images) {
+    fs::path const path = image.source;
+    if ((path.extension() != ".tif" && path.extension() != ".tiff") || !fs::exists(path)) continue;
+    return septum::io::tiff_reader{path}.interval_s() / 60;
+  }
+  return 0;
+}
+
+std::vector<std::string> numbered_channels(std::size_t count) {
+  std::vector<std::string> names;
+  for (std::size_t k = 0; k < count; ++k) names.push_back("channel" + std::to_string(k));
+  return names;
+}
+
+std::vector<measured_frame> list_measured_frames(measurement_request const& request) {
+  std::map<std::string, std::size_t> image_of_stem;
+  for (std::size_t k = 0; k < request.images.size(); ++k) image_of_stem[request.images[k].stem] = k;
+  std::vector<measured_frame> frames;
+  for (auto const& file : septum::io::list_frames(request.labels, true)) {
+    measured_frame frame{
+        .number = file.index, .stem = file.path.stem().string(), .labels = file.path, .image = {}};
+    if (auto const found = image_of_stem.find(frame.stem); found != image_of_stem.end())
+      frame.image = found->second;
+    frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+septum::cell_observation observe(septum::cell_statistics const& cell, std::int64_t frame,
+                                 double pixel_size_um) {
+  double const unit = pixel_size_um > 0 ? pixel_size_um : 1;
+  return {.frame = frame,
+          .label = cell.shape.label,
+          .area = static_cast<double>(cell.shape.area_px) * unit * unit,
+          .length = cell.rod.length_px * unit,
+          .width = cell.rod.width_px * unit,
+          .row_px = cell.shape.centroid_row_px,
+          .column_px = cell.shape.centroid_column_px,
+          .at_border = cell.shape.touches_border};
+}
+
+std::vector<septum::translocation> measure_reporter(
+    measurement_request const& request, measured_frame const& frame, septum::labels const& cells,
+    septum::image const& pixels, std::vector<septum::cell_statistics> const& all,
+    std::vector<std::string> const& channels, common_options const& common) {
+  auto const channel = std::find(channels.begin(), channels.end(), request.reporter);
+  if (channel == channels.end())
+    throw septum::unsupported_error{
+        "septum.program.60", "--reporter " + septum::printable(request.reporter) +
+                                 ": expected a channel of the images, found none of this name"};
+  auto const index = static_cast<std::size_t>(channel - channels.begin());
+  auto const nuclei = septum::io::read_labels(request.nuclei / frame.labels.filename());
+  double background = 0;
+  for (auto const& cell : all)
+    if (cell.shape.area_px > 0) {
+      background = cell.channels.at(index).background;
+      break;
+    }
+  return septum::measure_translocation(nuclei, cells, pixels, static_cast<int>(index),
+                                       {.background = std::isfinite(background) ? background : 0},
+                                       common.executor());
+}
+
+void measure_tracks(measurement_request const& request,
+                    std::vector<septum::frame_cells> const& detections,
+                    std::vector<septum::cell_observation> const& observations,
+                    measurement& result) {
+  auto const links = septum::io::read_links(request.links);
+  auto const lineage = septum::make_lineage(detections, links);
+  result.series = septum::make_series(lineage, observations);
+  septum::growth_options options{.frame_interval_min = result.frame_interval_min,
+                                 .divisions = request.divisions,
+                                 .window = request.window};
+  result.curves = septum::measure_growth(result.series, options);
+  result.cycles = septum::measure_cell_cycles(result.series, options);
+  options.divisions = septum::across_division::as_published;
+  result.published = septum::measure_growth(result.series, options);
+  result.audit = septum::audit_tracks(result.series, request.audit);
+  result.tracked = true;
+}
+
+}  // namespace
+
+std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> measurement::track_of_cell() const {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> tracks;
+  for (auto const& one : series)
+    for (auto const& point : one.points) tracks[{point.frame, point.label}] = one.track;
+  return tracks;
+}
+
+std::optional<septum::image> image_of(measurement_request const& request,
+                                      measured_frame const& frame) {
+  if (!frame.image) return std::nullopt;
+  return request.images.at(*frame.image).load().pixels;
+}
+
+measurement measure_movie(measurement_request const& request, common_options const& common) {
+  measurement result;
+  result.frames = list_measured_frames(request);
+  result.channels = request.images.empty() ? std::vector<std::string>{} : request.channels;
+  result.pixel_size_um = request.pixel_size_um > 0 ? request.pixel_size_um
+                                                   : pixel_size_in(result.frames.front().labels);
+  double const interval =
+      request.frame_interval_min > 0 ? request.frame_interval_min : interval_in(request);
+  result.interval_known = interval > 0;
+  if (interval > 0) result.frame_interval_min = interval;
+  std::vector<septum::frame_cells> detections;
+  std::vector<septum::cell_observation> observations;
+  septum::cell_measuring const measuring{.neighbour_reach_px = request.neighbour_reach_px};
+  for (auto const& frame : result.frames) {
+    stop_if_interrupted();
+    try {
+      auto const cells = septum::io::read_labels(frame.labels);
+      auto const pixels = image_of(request, frame);
+      if (pixels && result.channels.size() != pixels->shape()[2])
+        result.channels = numbered_channels(pixels->shape()[2]);
+      auto found = pixels ? septum::measure_cells(cells, *pixels, measuring, common.executor())
+                          : septum::measure_cells(cells, measuring, common.executor());
+      for (auto const& cell : found)
+        if (cell.shape.area_px > 0)
+          observations.push_back(observe(cell, frame.number, result.pixel_size_um));
+      if (!request.reporter.empty() && pixels)
+        result.reporters.push_back(
+            measure_reporter(request, frame, cells, *pixels, found, result.channels, common));
+      result.cells.push_back(std::move(found));
+      if (!request.links.empty()) detections.push_back(septum::detect_cells(cells, frame.number));
+    } catch (septum::error& failure) {
+      if (failure.message().find(frame.labels.filename().string()) == std::string::npos)
+        failure.add_note(frame.labels.string());
+      throw;
+    }
+  }
+  if (!request.links.empty()) measure_tracks(request, detections, observations, result);
+  return result;
+}
+
+}  // namespace program
