@@ -6,6 +6,11 @@ septum_add_cuda_kernels(
   ARCHITECTURES 75 80 86 89 90)
 target_link_libraries(test_cuda PRIVATE ${CMAKE_DL_LIBS})
 
+# Tests that need a GPU: a precondition that fails must not count as passed.
+septum_add_cuda_kernels(test_gpu)
+set_tests_properties(gpu PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION
+                                    "is skipped because precondition failed")
+
 # CUDA's own headers, against which declarations are compared, where they are installed.
 find_path(SEPTUM_CUDA_HEADERS cuda_runtime_api.h HINTS "$ENV{CUDA_PATH}/include"
                                                        /usr/local/cuda/include)
