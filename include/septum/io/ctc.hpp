@@ -41,19 +41,13 @@ struct ctc_limits {
   std::size_t max_line_bytes = 65536;
 };
 
-/// Reads `res_track.txt` or `man_track.txt`: four whole numbers per line, separated by blanks.
+/// Reads the text of `res_track.txt`: four whole numbers per line, separated by blanks.
+/// @param name  what messages call the text
 /// throws     io_error that names line and track: not four numbers, a label twice or out of range,
 ///            an end before the beginning, a parent that is missing or ends too late
-[[nodiscard]] inline std::vector<ctc_track> read_ctc_tracks(std::filesystem::path const& path,
-                                                            ctc_limits const& limits = {}) {
-  std::error_code failure;
-  // A movie without cells has an empty file.
-  if (std::filesystem::is_regular_file(path, failure) &&
-      std::filesystem::file_size(path, failure) == 0)
-    return {};
-  file_content const content = read_file(path);
-  std::string const name = detail::shown(path);
-  std::string_view rest = content.text();
+[[nodiscard]] inline std::vector<ctc_track> parse_ctc_tracks(std::string_view rest,
+                                                             std::string const& name,
+                                                             ctc_limits const& limits = {}) {
   std::vector<ctc_track> lines;
   std::vector<std::size_t> numbers;
   for (std::size_t number = 1; !rest.empty(); ++number) {
@@ -95,6 +89,18 @@ struct ctc_limits {
         throw io_error{"septum.ctc.3", message};
       });
   return lines;
+}
+
+/// Reads `res_track.txt` or `man_track.txt`; an empty file is that of a movie without cells.
+/// throws     as parse_ctc_tracks
+[[nodiscard]] inline std::vector<ctc_track> read_ctc_tracks(std::filesystem::path const& path,
+                                                            ctc_limits const& limits = {}) {
+  std::error_code failure;
+  if (std::filesystem::is_regular_file(path, failure) &&
+      std::filesystem::file_size(path, failure) == 0)
+    return {};
+  file_content const content = read_file(path);
+  return parse_ctc_tracks(content.text(), detail::shown(path), limits);
 }
 
 /// Writes the label images of a tracked movie as the Cell Tracking Challenge wants them:

@@ -204,14 +204,15 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
   file.commit();
 }
 
-/// Reads spots and edges of a TrackMate file. Edges are turned forward in time; an edge over more
-/// than one frame is a gap; among several from one spot all but the first are splits, and among
-/// several into one spot all but the first are merges.
+/// Reads spots and edges from the text of a TrackMate file. Edges are turned forward in time; an
+/// edge over more than one frame is a gap; among several from one spot all but the first are
+/// splits, and among several into one spot all but the first are merges.
+/// @param name  what messages call the text
 /// throws     io_error that names the line: damaged XML, an attribute that is missing or no number,
 ///            a spot twice, an edge from or to a spot that is not there or within one frame
-[[nodiscard]] inline trackmate_model read_trackmate(std::filesystem::path const& path) {
-  file_content const content = read_file(path);
-  detail::xml_walk walk{content.text(), detail::shown(path)};
+[[nodiscard]] inline trackmate_model parse_trackmate(std::string_view text,
+                                                     std::string const& name) {
+  detail::xml_walk walk{text, name};
   detail::xml_tag tag;
   auto const text_of = [&](std::string const& key) -> std::string const& {
     auto const found = tag.attributes.find(key);
@@ -292,6 +293,12 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
   });
   model.links = with_kinds(std::move(model.links));
   return model;
+}
+
+/// The same from a file.
+[[nodiscard]] inline trackmate_model read_trackmate(std::filesystem::path const& path) {
+  file_content const content = read_file(path);
+  return parse_trackmate(content.text(), detail::shown(path));
 }
 
 }  // namespace septum::inline SEPTUM_ABI::io

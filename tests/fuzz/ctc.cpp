@@ -1,0 +1,9 @@
+#include <septum/io/ctc.hpp>
+
+#include "fuzz.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+  return fuzz::try_parse(data, size, [](septum::io::file_content content) {
+    static_cast<void>(septum::io::parse_ctc_tracks(content.text(), "input"));
+  });
+}
