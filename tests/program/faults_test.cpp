@@ -3,6 +3,8 @@
 #include <chrono>
 #include <csignal>
 #include <limits>
+#include <septum/io/output_folder.hpp>
+#include <septum/io/roi_set.hpp>
 #include <thread>
 
 #include "program/program.hpp"
@@ -180,6 +182,82 @@ BOOST_AUTO_TEST_CASE(a_signal_stops_training_and_resume_goes_on) {
   BOOST_TEST((content(box.path("o")) == content(box.path("whole.safetensors"))));
   auto const nothing = box.run(recipe + " --resume --model other.safetensors");
   BOOST_TEST(nothing.exit_code == 3, "resuming without a checkpoint is an error");
+}
+
+BOOST_AUTO_TEST_CASE(every_signal_ends_a_run_with_its_own_exit_code) {
+  sandbox const box;
+  box.write_dataset("day1", 160);
+  for (auto const& [name, code] : {std::pair{"TERM", 143}, std::pair{"HUP", 129}}) {
+    auto const stopped =
+        box.run("train day1 --epochs 400 --threads 1 --quiet --limit-per-class 700 --model o",
+                "(sleep 0.7; pkill -" + std::string{name} + " -n -f -- '--model o') & exec");
+    BOOST_TEST_CONTEXT(name << ": " << stopped.err) {
+      BOOST_TEST(stopped.exit_code == code);
+      BOOST_TEST(!fs::exists(box.path("o")));
+      BOOST_TEST(fs::exists(box.path("o.checkpoint.0")));
+      BOOST_TEST(box.hidden_leftovers() == 0);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_second_run_is_told_who_writes_already) {
+  sandbox const box;
+  box.write_dataset("day1");
+  box.write_model("m.safetensors");
+  box.write_picture("a.tif", 64, 64);
+  for (auto const& [output, command] :
+       {std::pair{"o", "train day1 --model o --epochs 1"},
+        std::pair{"cells", "segment a.tif --model m.safetensors --out cells"}}) {
+    septum::io::output_lock const held{box.path(output)};
+    auto const second = box.run(command);
+    BOOST_TEST_CONTEXT(second.err) {
+      BOOST_TEST(second.exit_code == 5);
+      BOOST_TEST(second.err.find(output) != std::string::npos);
+      BOOST_TEST(second.err.find("process " + std::to_string(::getpid())) != std::string::npos);
+      BOOST_TEST(!fs::exists(box.path(output)));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_file_larger_than_the_memory) {
+  sandbox const box;
+  box.write_model("m.safetensors");
+  // Three gigabytes that take no room on the disk, in a process that may have two.
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (30000, 25000), }";
+  header.resize(117, ' ');
+  header += '\n';
+  std::ofstream{box.path("huge.npy"), std::ios::binary} << std::string{"\x93NUMPY\x01\0\x76\0", 10}
+                                                        << header;
+  fs::resize_file(box.path("huge.npy"), 128 + std::uintmax_t{4} * 30000 * 25000);
+  auto const result =
+      box.run("segment huge.npy --model m.safetensors --out o --threads 1", "ulimit -v 2000000;");
+  require_refusal(box, result, 4, "huge.npy");
+  BOOST_TEST(result.err.find("3000000128 bytes") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(names_that_are_too_long) {
+  sandbox const box;
+  box.write_model("m.safetensors");
+  box.write_picture("a.tif", 64, 64);
+  std::string const name(300, 'n');
+  auto const result = box.run("segment a.tif --model m.safetensors --out " + name);
+  BOOST_TEST((result.exit_code == 3 || result.exit_code == 4));
+  BOOST_TEST(result.err.find("nnnn") != std::string::npos);
+  BOOST_TEST(result.err.find("[septum.") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(annotations_that_do_not_fit) {
+  sandbox const box;
+  box.write_dataset("day1");
+  fs::remove(box.path("day1/labels.tif"));
+  std::ofstream{box.path("day1/RoiSet.zip")} << "PK\3\4 and then nothing";
+  require_refusal(box, box.run("train day1 --model o --epochs 1"), 3, "RoiSet.zip");
+  septum::io::roi far{.name = "far", .rings = {{{900, 900}, {900, 950}, {950, 950}}}};
+  far.fit_box();
+  septum::io::write_roi_set(box.path("day1/RoiSet.zip"), {.areas = {far}});
+  auto const outside = box.run("train day1 --model o --epochs 1");
+  require_refusal(box, outside, 3, "RoiSet.zip");
+  BOOST_TEST(outside.err.find("far") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(odd_paths) {
