@@ -5,8 +5,8 @@
 #
 #   --quick      without the long tests and the examples
 #   --all        also the checks of the build: every header alone, one-definition rule, clang,
-#                installation and use by other projects; kernels for GPUs (nvcc, from PyPI where it
-#                is not installed)
+#                installation and use by other projects; peer tests in Python (packages from
+#                PyPI); kernels for GPUs (nvcc, from PyPI where it is not installed)
 #   --build-dir  where to build (build/tests)
 #   --jobs       how many compilers and tests at once (one per core, memory permitting)
 set -euo pipefail
@@ -47,6 +47,9 @@ if [[ $scope == all ]]; then
   stage "nvcc"
   nvcc=$("$root/cmake/install_nvcc.sh" "$build/nvcc")
   [[ -z $nvcc ]] || options+=("-DSEPTUM_NVCC=$nvcc")
+  stage "peers"
+  python=$("$root/cmake/install_peers.sh" "$build/peers")
+  [[ -z $python ]] || export SEPTUM_PYTHON="$python"
 fi
 
 stage "configure"
