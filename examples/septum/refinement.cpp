@@ -59,6 +59,8 @@ refinement preset_refinement(std::string const& name, bool published) {
   refinement options{.published = published};
   options.fill_holes = !published;
   if (name == "bacteria") {
+    // What neighbours enclose is a gap between them, not a part of one.
+    options.fill_holes = false;
     options.eccentricity_min = 0.1;
     return options;
   }
