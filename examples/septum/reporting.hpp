@@ -12,8 +12,9 @@ namespace program {
 
 /// What goes into a report beside the measurements.
 struct report_request {
-  std::string title;
-  std::string time;  ///< when it was made; empty: not said, so that equal results give equal bytes
+  std::string title{};
+  std::string
+      time{};  ///< when it was made; empty: not said, so that equal results give equal bytes
   /// what else is to be said about where the results come from: name and value
   std::vector<std::pair<std::string, std::string>> provenance{};
   std::size_t byte_budget = 16'000'000;  ///< pictures are made smaller until they fit

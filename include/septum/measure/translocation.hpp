@@ -193,9 +193,9 @@ struct estimate {
       one.ratios[static_cast<std::size_t>(from)] =
           detail::quotient(value, nucleus, pixels_of, options);
     };
-    for (std::size_t ring = 0; ring < rings.size(); ++ring) {
-      auto const& values = rings[ring][k + 1];
-      put(ring == 0 ? cytoplasm_from::ring_5 : cytoplasm_from::ring_25,
+    for (std::size_t r = 0; r < rings.size(); ++r) {
+      auto const& values = rings[r][k + 1];
+      put(r == 0 ? cytoplasm_from::ring_5 : cytoplasm_from::ring_25,
           detail::mean_of(values, options), values.size());
     }
     if (one.cell == 0) return;
