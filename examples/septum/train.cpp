@@ -118,8 +118,10 @@ void register_train(CLI::App& app, common_options& common) {
   command.add_option("--crop", request.crop, "dense: labelled pixels per side of a crop")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command.add_option("--crops", request.crops, "dense: crops per step")
-      ->check(CLI::Range(1, 4096))
+  command
+      .add_option("--crops", request.crops,
+                  "dense: crops per step; 0: 1, or 4 for nets with a field above 40")
+      ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command
       .add_option("--balance", request.balance,
@@ -152,8 +154,10 @@ void register_train(CLI::App& app, common_options& common) {
                   "epoch (patch, as published)")
       ->check(CLI::IsMember({"one_cycle", "decay"}));
   command
-      .add_option("--rate", request.rate,
-                  "Learning rate at the peak of the cycle (0.05) or in the first epoch (0.01)")
+      .add_option(
+          "--rate", request.rate,
+          "Learning rate at the peak of the cycle (0.05, or 0.03 for fields above 40) or in "
+          "the first epoch (0.01)")
       ->check(CLI::PositiveNumber);
   command.add_option("--rate-factor", request.rate_factor, "decay: factor of the rate per epoch")
       ->check(CLI::Range(0.0, 1.0))

@@ -71,7 +71,7 @@ septum::patch_split split_patches(prepared_data const& data, training_request co
 
 septum::training_schedule make_schedule(training_request const& request, std::uint64_t seed) {
   septum::training_schedule schedule{.epochs = request.epochs,
-                                     .rate = request.first_rate(),
+                                     .rate = request.rate,
                                      .rate_factor = request.rate_factor,
                                      .l2 = request.l2,
                                      .seed = seed};
@@ -98,7 +98,7 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
       std::to_string(request.batch) + " steps " + std::to_string(request.steps) + " crop " +
       std::to_string(request.crop) + " x " + std::to_string(request.crops) + " balance " +
       request.balance + " shear " + septum::to_text(request.shear) + " rate " +
-      septum::to_text(request.first_rate()) + (request.cycles() ? " cycle" : " x ") +
+      septum::to_text(request.rate) + (request.cycles() ? " cycle" : " x ") +
       septum::to_text(request.rate_factor) + " decay " + septum::to_text(request.decay) +
       " momentum " + septum::to_text(request.momentum) + " l2 " + septum::to_text(request.l2) +
       " optimizer " + request.optimizer + " validation " + request.validation + " limit " +
@@ -349,7 +349,7 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
       {"epochs", std::to_string(make_schedule(request, common.seed).epochs)},
       {"optimizer", request.optimizer},
       {"schedule", request.cycles() ? "one_cycle" : "decay"},
-      {"rate", septum::to_text(request.first_rate())},
+      {"rate", septum::to_text(request.rate)},
       {"l2", septum::to_text(request.l2)},
       {"seed", std::to_string(common.seed)},
       {"validation", request.validation},
@@ -382,12 +382,22 @@ void require_equal_datasets(std::vector<septum::io::dataset> const& datasets) {
                                     first.name + "; train on data sets of one kind");
 }
 
+// Fills in what depends on the net. Large fields are for large cells, of which one crop shows too
+// few to learn from at a high rate.
+training_request completed(training_request request, int field) {
+  bool const large = field > 40;
+  if (request.crops == 0) request.crops = large ? 4 : 1;
+  if (request.rate == 0.0) request.rate = !request.cycles() ? 0.01 : large ? 0.03 : 0.05;
+  return request;
+}
+
 template <septum::Optimizer O>
 training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
-                               training_request const& request, common_options const& common,
+                               training_request const& given, common_options const& common,
                                O const& optimizer) {
-  auto const net = properties_of(request.net, datasets.front().channels.size(),
+  auto const net = properties_of(given.net, datasets.front().channels.size(),
                                  datasets.front().truth.class_names.size());
+  auto const request = completed(given, net.training.receptive_field);
   training_result result;
   int const field = net.training.receptive_field;
   result.trained.description = describe(datasets, request, common, field, net.signature);

@@ -25,7 +25,7 @@ struct training_request {
   int batch = 256;           ///< patches per step
   int steps = 2400;          ///< dense training: steps per net
   int crop = 64;             ///< dense training: outputs per side of a crop
-  int crops = 1;             ///< dense training: crops per step
+  int crops = 0;             ///< dense training: crops per step; 0: 1, or 4 for fields above 40
   std::string balance = "weights";  ///< of classes in dense training: "weights", "mask" or "none"
   double shear = 0.0;               ///< dense training: largest shear of a crop
   std::string schedule;             ///< "one_cycle" or "decay"; empty: the mode's, in this order
@@ -44,7 +44,6 @@ struct training_request {
 
   [[nodiscard]] bool dense() const { return mode == "dense"; }
   [[nodiscard]] bool cycles() const { return schedule.empty() ? dense() : schedule == "one_cycle"; }
-  [[nodiscard]] double first_rate() const { return rate > 0.0 ? rate : cycles() ? 0.05 : 0.01; }
 };
 
 /// Learning curves of every net of an ensemble.
