@@ -210,9 +210,9 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
 /// @param name  what messages call the text
 /// throws     io_error that names the line: damaged XML, an attribute that is missing or no number,
 ///            a spot twice, an edge from or to a spot that is not there or within one frame
-[[nodiscard]] inline trackmate_model parse_trackmate(std::string_view text,
+[[nodiscard]] inline trackmate_model parse_trackmate(std::string_view document,
                                                      std::string const& name) {
-  detail::xml_walk walk{text, name};
+  detail::xml_walk walk{document, name};
   detail::xml_tag tag;
   auto const text_of = [&](std::string const& key) -> std::string const& {
     auto const found = tag.attributes.find(key);
