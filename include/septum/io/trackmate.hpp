@@ -221,10 +221,10 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
     return found->second;
   };
   auto const number_of = [&]<class T>(std::string const& key, T) {
-    std::string const& text = text_of(key);
-    auto const value = parse_number<T>(text);
+    std::string const& written = text_of(key);
+    auto const value = parse_number<T>(written);
     if (!value)
-      walk.fail("<" + tag.name + "> " + key + ": expected a number, found '" + printable(text, 40) +
+      walk.fail("<" + tag.name + "> " + key + ": expected a number, found '" + printable(written, 40) +
                 "'");
     return *value;
   };
