@@ -189,6 +189,8 @@ class experiment_runner {
       auto wanted = measuring_request(find_results(folder), config_->measuring);
       wanted.images = frames;
       wanted.channels = channels;
+      if (!config_->segmentation.pad_by_reflection)
+        wanted.border_px = (trained_.description.receptive_field - 1) / 2;
       return wanted;
     };
     step(folder, "measurements", seal, outcome, on_step, [&] {

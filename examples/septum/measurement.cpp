@@ -51,8 +51,26 @@ std::vector<measured_frame> list_measured_frames(measurement_request const& requ
   return frames;
 }
 
+bool in_rim(septum::region_properties const& cell, septum::labels const& image, int border_px) {
+  auto const rows = static_cast<std::int32_t>(image.shape()[0]);
+  auto const columns = static_cast<std::int32_t>(image.shape()[1]);
+  return cell.row_begin <= border_px || cell.column_begin <= border_px ||
+         cell.row_end >= rows - border_px || cell.column_end >= columns - border_px;
+}
+
+// A track that begins or ends in the rim came in or went out there.
+void mend_ends(std::vector<septum::cell_series>& series) {
+  for (auto& track : series) {
+    if (track.points.empty()) continue;
+    if (track.start == septum::track_start::appeared && track.points.front().at_border)
+      track.start = septum::track_start::entered;
+    if (track.end == septum::track_end::lost && track.points.back().at_border)
+      track.end = septum::track_end::left;
+  }
+}
+
 septum::cell_observation observe(septum::cell_statistics const& cell, std::int64_t frame,
-                                 double pixel_size_um) {
+                                 double pixel_size_um, bool at_border) {
   double const unit = pixel_size_um > 0 ? pixel_size_um : 1;
   return {.frame = frame,
           .label = cell.shape.label,
@@ -61,7 +79,7 @@ septum::cell_observation observe(septum::cell_statistics const& cell, std::int64
           .width = cell.rod.width_px * unit,
           .row_px = cell.shape.centroid_row_px,
           .column_px = cell.shape.centroid_column_px,
-          .at_border = cell.shape.touches_border};
+          .at_border = at_border};
 }
 
 std::vector<septum::translocation> measure_reporter(
@@ -93,6 +111,7 @@ void measure_tracks(measurement_request const& request,
   auto const links = septum::io::read_links(request.links);
   auto const lineage = septum::make_lineage(detections, links);
   result.series = septum::make_series(lineage, observations);
+  mend_ends(result.series);
   septum::growth_options options{.frame_interval_min = result.frame_interval_min,
                                  .divisions = request.divisions,
                                  .window = request.window};
@@ -143,7 +162,8 @@ measurement measure_movie(measurement_request const& request, common_options con
                           : septum::measure_cells(cells, measuring, common.executor());
       for (auto const& cell : found)
         if (cell.shape.area_px > 0)
-          observations.push_back(observe(cell, frame.number, result.pixel_size_um));
+          observations.push_back(observe(cell, frame.number, result.pixel_size_um,
+                                         in_rim(cell.shape, cells, request.border_px)));
       if (!request.reporter.empty() && pixels)
         result.reporters.push_back(
             measure_reporter(request, frame, cells, *pixels, found, result.channels, common));

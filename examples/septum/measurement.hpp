@@ -32,6 +32,7 @@ struct measurement_request {
   septum::across_division divisions = septum::across_division::continued;
   int window = 7;
   int neighbour_reach_px = 3;  ///< segmentation leaves a rim between cells that touch
+  int border_px = 0;           ///< width of the rim that the net cannot see: cells in it may be cut
   septum::audit_limits audit{};
 };
 

@@ -35,6 +35,12 @@ void add_measuring_options(CLI::App& command, measuring_arguments& given) {
   command.add_option("--jump", given.jump, "Relative change of area in one frame that is an error")
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
+  command
+      .add_option("--border", given.border_px,
+                  "Cells within so many px of the border may be cut, e.g. 15 for a net with a "
+                  "field of 31")
+      ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
   command.add_option("--reporter", given.reporter, "Channel of a translocation reporter");
   command
       .add_option("--nuclei", given.nuclei,
@@ -55,6 +61,7 @@ measurement_request measuring_request(results_folder const& results,
   request.window = given.window;
   request.neighbour_reach_px = given.neighbour_reach_px;
   request.audit.jump = given.jump;
+  request.border_px = given.border_px;
   request.divisions = given.divisions == "separate"    ? septum::across_division::separate
                       : given.divisions == "published" ? septum::across_division::as_published
                                                        : septum::across_division::continued;

@@ -14,15 +14,16 @@ namespace program {
 
 /// Options that `measure`, `report` and `run` share.
 struct measuring_arguments {
-  std::vector<std::filesystem::path> images;
+  std::vector<std::filesystem::path> images{};
   double pixel_size_um = 0;
   double frame_interval_min = 0;
   std::string divisions = "continued";
   int window = 7;
   int neighbour_reach_px = 3;
   double jump = 0.3;
-  std::string reporter;
-  std::filesystem::path nuclei;
+  int border_px = 0;
+  std::string reporter{};
+  std::filesystem::path nuclei{};
 };
 
 /// Adds them to a command.
