@@ -224,8 +224,8 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
     std::string const& written = text_of(key);
     auto const value = parse_number<T>(written);
     if (!value)
-      walk.fail("<" + tag.name + "> " + key + ": expected a number, found '" + printable(written, 40) +
-                "'");
+      walk.fail("<" + tag.name + "> " + key + ": expected a number, found '" +
+                printable(written, 40) + "'");
     return *value;
   };
   trackmate_model model;
