@@ -11,7 +11,10 @@ set(SEPTUM_CUDA_ARCHITECTURES
 find_program(SEPTUM_NVCC nvcc HINTS "$ENV{CUDA_PATH}/bin" /usr/local/cuda/bin)
 mark_as_advanced(SEPTUM_NVCC)
 
-set(septum_cuda_kernels_dir "${CMAKE_CURRENT_LIST_DIR}")
+# The functions below may be called from a project above this one, so these are not of its scope.
+set(septum_cuda_kernels_dir
+    "${CMAKE_CURRENT_LIST_DIR}"
+    CACHE INTERNAL "")
 set(septum_has_nvcc 0)
 if(SEPTUM_NVCC)
   execute_process(COMMAND "${SEPTUM_NVCC}" --version OUTPUT_VARIABLE septum_nvcc_said ERROR_QUIET)
@@ -25,6 +28,9 @@ endif()
 if(SEPTUM_CHECKED)
   set(septum_has_nvcc 0)
 endif()
+set(septum_has_nvcc
+    ${septum_has_nvcc}
+    CACHE INTERNAL "")
 
 function(septum_compile_kernels)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "OUTPUT;KIND" "ARCHITECTURES;SOURCES")

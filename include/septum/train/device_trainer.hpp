@@ -287,7 +287,7 @@ class device_trainer {
     try {
       while (finished_ < queued_) finish_batch(at);
       download(at);
-    } catch (error const&) {
+    } catch (...) {
       return;  // the device is gone: the state stays what it was when it was last brought home
     }
   }
