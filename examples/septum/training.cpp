@@ -353,7 +353,6 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
       {"l2", septum::to_text(request.l2)},
       {"seed", std::to_string(common.seed)},
       {"validation", request.validation},
-      {"threads", std::to_string(common.executor().count)},
       {"backend", common.backend},
   };
   auto& provenance = description.provenance;
