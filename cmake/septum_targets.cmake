@@ -13,7 +13,7 @@ list(FILTER septum_cudnn_headers INCLUDE REGEX
      "/include/septum/(backend/(detail/)?cudnn|(net|sample|train)/device_)[^/]*$")
 set(septum_cuda_headers ${septum_headers})
 list(FILTER septum_cuda_headers INCLUDE REGEX
-     "/include/septum/(backend/(detail/)?cuda_|backend/cuda.hpp|exec/cuda_|exec/detail/shared_)")
+     "/include/septum/(backend/cuda.hpp|exec/cuda_|exec/detail/shared_|image/device_)")
 list(FILTER septum_headers EXCLUDE REGEX "/include/septum/io/")
 foreach(component IN ITEMS onednn cuda cudnn)
   list(REMOVE_ITEM septum_headers ${septum_${component}_headers})
