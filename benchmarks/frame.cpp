@@ -1,6 +1,9 @@
 // Whole-frame inference of the published nets: seconds per 1280x1080 frame and peak memory, from a
 // normalised frame in memory to the mean class probabilities. Weights are random.
+// With --layers also, per layer, the share of the machine's measured peak of float operations; work
+// counts as that of direct sums, so Winograd can exceed 1.
 // Usage: bench_frame [--net 31|61] [--nets 1] [--threads 2] [--repeats 5] [--memory MiB] [--layers]
+//                    [--direct]
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -12,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "peak.hpp"
 #include "report.hpp"
 
 namespace {
@@ -23,6 +27,7 @@ struct settings {
   int repeats = 5;
   std::size_t memory_mb = 256;
   bool layers = false;
+  bool direct = false;
 };
 
 settings parse(int argc, char** argv) {
@@ -31,6 +36,10 @@ settings parse(int argc, char** argv) {
     std::string const option = argv[i];
     if (option == "--layers") {
       chosen.layers = true;
+      continue;
+    }
+    if (option == "--direct") {
+      chosen.direct = true;
       continue;
     }
     int const value = i + 1 < argc ? std::atoi(argv[++i]) : 0;
@@ -57,7 +66,11 @@ void run(settings const& chosen) {
   for (int k = 0; k < chosen.nets; ++k)
     sets.push_back(septum::he_normal<Net>({static_cast<std::uint64_t>(k), 1}));
   septum::ensemble<Net, septum::onednn> nets{
-      sets, {.threads = {chosen.threads}, .budget_bytes = chosen.memory_mb << 20}};
+      sets,
+      {.threads = {chosen.threads},
+       .budget_bytes = chosen.memory_mb << 20,
+       .convolution = chosen.direct ? septum::convolution_algorithm::direct
+                                    : septum::convolution_algorithm::automatic}};
   auto const seconds =
       benchmark::measure(chosen.repeats, [&] { benchmark::keep(nets.predict(frame)); });
   rusage usage{};
@@ -71,13 +84,22 @@ void run(settings const& chosen) {
             << ", \"seconds_maximum\": " << benchmark::to_text(seconds.slowest)
             << ", \"peak_rss_bytes\": " << usage.ru_maxrss * 1024L;
   if (chosen.layers) {
-    std::cout << ", \"layers\": [";
+    double const peak = benchmark::peak_flops({chosen.threads});
+    auto const share = [peak](double multiply_adds, double layer_seconds) {
+      return benchmark::to_text(peak > 0.0 ? 2.0 * multiply_adds / layer_seconds / peak : 0.0);
+    };
+    double work = 0.0;
+    for (auto const& layer : nets.report()) work += layer.multiply_adds * chosen.nets;
+    std::cout << ", \"peak_flops\": " << benchmark::to_text(peak)
+              << ", \"share_of_peak\": " << share(work, seconds.median) << ", \"layers\": [";
     char const* separator = "";
     for (auto const& layer : nets.report()) {
       std::cout << std::exchange(separator, ", ")
                 << "{\"layer\": " << benchmark::quoted(layer.layer)
                 << ", \"backend\": " << benchmark::quoted(layer.backend)
                 << ", \"seconds\": " << benchmark::to_text(layer.seconds / (chosen.repeats + 1))
+                << ", \"share_of_peak\": "
+                << share(layer.multiply_adds * chosen.nets, layer.seconds / (chosen.repeats + 1))
                 << "}";
     }
     std::cout << "]";
