@@ -11,6 +11,7 @@
 #include <septum/io/keras.hpp>
 #include <septum/net/parameters.hpp>
 #include <septum/nn/feature_nets.hpp>
+#include <septum/nn/variant_nets.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -146,6 +147,35 @@ BOOST_AUTO_TEST_CASE(describes_the_net_as_its_type_does) {
   BOOST_TEST((read.layout == septum::tensor_layout<net>()));
   BOOST_TEST(read.parameter_sets.size() == 1U);
   BOOST_TEST(read.parameter_sets[0].size() == net::parameter_count);
+}
+
+// The nets without batch norm have dropout layers, which do nothing in a prediction.
+BOOST_AUTO_TEST_CASE(nets_without_batch_norm) {
+  net_maker plain;
+  int activations = 0;
+  auto const activation = [&] { plain.layer("activation_" + std::to_string(++activations), {}); };
+  std::uint64_t from = 2;
+  std::uint64_t const widths[] = {64, 64, 64, 64, 64, 64, 200};
+  for (int k = 1; k <= 7; ++k) {
+    plain.convolution(k, from, widths[k - 1], k == 2 || k == 7 ? 4 : 3);
+    from = widths[k - 1];
+    activation();
+    if (k % 2 == 0) plain.layer("maxpooling2d_" + std::to_string(k / 2), {});
+  }
+  plain.layer("flatten_1", {});
+  plain.layer("dropout_1", {});
+  plain.layer("dense_1", {{"_W", {200, 200}}, {"_b", {200}}});
+  activation();
+  plain.layer("dense_2", {{"_W", {200, 3}}, {"_b", {3}}});
+  activation();
+  plain.weights.attributes.emplace_back("layer_names", plain.names);
+  temporary_folder const folder;
+  auto const read = io::read_keras(folder.write("a.h5", hdf5_writer::file_of(plain.weights)));
+  using net = septum::feature_net_61x61<2, 3>;
+  BOOST_TEST(read.description.architecture == "feature_net_61x61");
+  BOOST_TEST(read.description.signature == net::signature);
+  BOOST_TEST((read.layout == septum::tensor_layout<net>()));
+  BOOST_TEST(read.parameter_sets[0].size() == 460331U);
 }
 
 BOOST_AUTO_TEST_CASE(any_number_of_channels_and_classes) {

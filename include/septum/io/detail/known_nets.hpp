@@ -2,6 +2,7 @@
 #include <septum/net/model.hpp>
 #include <septum/net/parameters.hpp>
 #include <septum/nn/feature_nets.hpp>
+#include <septum/nn/variant_nets.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -77,7 +78,8 @@ struct known_net {
 
 /// The nets whose published weights can be read.
 [[nodiscard]] inline std::vector<known_net> known_nets() {
-  return {known_net::of<bn_feature_net_31x31<>>(), known_net::of<bn_feature_net_61x61<>>()};
+  return {known_net::of<bn_feature_net_31x31<>>(), known_net::of<bn_feature_net_61x61<>>(),
+          known_net::of<feature_net_31x31<>>(), known_net::of<feature_net_61x61<>>()};
 }
 
 }  // namespace septum::inline SEPTUM_ABI::io::detail
