@@ -33,6 +33,9 @@ auto with_net(std::string const& name, std::size_t channels, std::size_t classes
                                 " classes; the program has nets for 1 or 2 channels and 3 or 4 "
                                 "classes (compile your own for others: docs/tutorial.md)");
   };
+  // The published nets of mouse embryos.
+  if (name == "bn_feature_net_31x31" && channels == 5 && classes == 3)
+    return function(std::type_identity<septum::bn_feature_net_31x31<5, 3>>{});
   if (name == "bn_feature_net_31x31")
     return sized.template operator()<septum::bn_feature_net_31x31>();
   if (name == "bn_feature_net_61x61")
