@@ -109,7 +109,7 @@ void kill_training(sandbox const& box, std::vector<std::string> const& recipe, i
     auto command = joined(recipe, {"--model", "m.safetensors"});
     if (fs::exists(checkpoint)) command.emplace_back("--resume");
     int exit_code = 0;
-    done += killed(box, command, 1.1 * whole, draw, exit_code) ? 1 : 0;
+    done += killed(box, command, 1.3 * whole, draw, exit_code) ? 1 : 0;
     BOOST_TEST_REQUIRE((exit_code == -1 || exit_code == 0));
     // Whole or not there at all.
     if (fs::exists(checkpoint)) static_cast<void>(septum::io::read_checkpoint(checkpoint));
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(segmentation) {
   for (std::uint64_t draw = 1000; done < 80; ++draw) {
     BOOST_TEST_REQUIRE(draw < 3000U);
     int exit_code = 0;
-    done += killed(box, joined(command, {"o"}), 1.1 * whole, draw, exit_code) ? 1 : 0;
+    done += killed(box, joined(command, {"o"}), 1.5 * whole, draw, exit_code) ? 1 : 0;
     BOOST_TEST_REQUIRE((exit_code == -1 || exit_code == 0));
     if (!fs::exists(box.path("o"))) continue;
     ++finished;
