@@ -21,18 +21,18 @@ class device_components {
         roots_{stream.api(), {rows}},
         before_{stream.api(), {rows + 1}} {}
 
-  /// Queues mask (non-zero is inside) -> labels.
-  void label(view<std::uint8_t const, 2, device_space> mask,
-             view<std::int32_t, 2, device_space> labels, bool diagonals = false) {
-    extent2 const image{static_cast<int>(mask.extent(0)), static_cast<int>(mask.extent(1))};
+  /// Queues mask (non-zero is inside) -> labels; both row, column.
+  void label(view<std::uint8_t const, 2, device_space> inside,
+             view<std::int32_t, 2, device_space> numbered, bool diagonals = false) {
+    extent2 const extent{static_cast<int>(inside.extent(0)), static_cast<int>(inside.extent(1))};
     auto const parent = parent_.values();
-    kernels_->launch(*stream_, image, plant_components<>{mask, parent});
-    kernels_->launch(*stream_, image, join_components<>{parent, diagonals});
-    kernels_->launch(*stream_, {1, image.rows}, count_roots<>{parent, roots_.values()});
+    kernels_->launch(*stream_, extent, plant_components<>{inside, parent});
+    kernels_->launch(*stream_, extent, join_components<>{parent, diagonals});
+    kernels_->launch(*stream_, {1, extent.rows}, count_roots<>{parent, roots_.values()});
     kernels_->launch(*stream_, {1, 1}, add_up_roots<>{roots_.values(), before_.values()});
-    kernels_->launch(*stream_, {1, image.rows},
+    kernels_->launch(*stream_, {1, extent.rows},
                      number_roots<>{parent, before_.values(), numbers_.values()});
-    kernels_->launch(*stream_, image, label_components<>{parent, numbers_.values(), labels});
+    kernels_->launch(*stream_, extent, label_components<>{parent, numbers_.values(), numbered});
   }
   /// Where the number of components is after `label`, one value.
   [[nodiscard]] view<std::int32_t const, 1, device_space> count() const {
