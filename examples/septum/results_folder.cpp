@@ -34,13 +34,14 @@ fs::path find_image(std::string const& named, fs::path const& folder) {
 
 }  // namespace
 
-results_folder find_results(fs::path const& folder) {
+results_folder find_results(fs::path const& given) {
   results_folder result;
-  result.folder = fs::absolute(folder);
+  fs::path const folder = fs::absolute(given).lexically_normal();
+  result.folder = folder;
   result.labels = first_that_exists({folder / "labels", folder / "cells" / "labels"});
   if (!is_folder(result.labels))
     throw septum::io_error{"septum.program.61",
-                           folder.string() +
+                           given.string() +
                                ": expected labels/ or cells/labels/ in this folder, found neither; "
                                "name the folder that `septum segment` wrote"};
   fs::path const cells = result.labels.parent_path();

@@ -24,7 +24,7 @@ struct results_folder {
 /// Finds the parts: labels/ in the folder itself or in cells/, links.csv in the folder or in
 /// tracks/.
 /// @throws septum::io_error when there are no label images
-[[nodiscard]] results_folder find_results(std::filesystem::path const& folder);
+[[nodiscard]] results_folder find_results(std::filesystem::path const& given);
 
 /// The raw images behind the results: those given, or those that the table of cells names, as long
 /// as they are where it says or below the folder.

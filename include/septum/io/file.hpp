@@ -101,9 +101,26 @@ namespace detail {
   return name.empty() ? "unknown" : name;
 }
 
+/// True for a process that has ended and whose parent has not asked how: in a container without an
+/// init process it stays so for good.
+[[nodiscard]] inline bool process_ended(::pid_t process) {
+  std::string const path = "/proc/" + to_text(static_cast<long long>(process)) + "/stat";
+  int const file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  std::string text(512, '\0');
+  auto const got = ::read(file, text.data(), text.size());
+  ::close(file);
+  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  // "number (name) state ...", where the name may hold anything.
+  auto const name_end = text.rfind(')');
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return false;
+  return text[name_end + 2] == 'Z' || text[name_end + 2] == 'X';
+}
+
 /// True unless the process is known to be gone.
 [[nodiscard]] inline bool process_alive(::pid_t process) {
-  return ::kill(process, 0) == 0 || errno != ESRCH;
+  if (::kill(process, 0) != 0 && errno == ESRCH) return false;
+  return !process_ended(process);
 }
 
 /// Temporary names: `.septum-<kind>-<host>-<process>-<count>`; `kind` is one word.
