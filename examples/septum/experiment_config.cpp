@@ -79,7 +79,7 @@ class section {
     std::ostringstream found;
     found << toml::node_view<toml::node const>{&at};
     throw septum::unsupported_error{
-        "septum.program.71", config_->file.string() + ": line " +
+        "septum.program.87", config_->file.string() + ": line " +
                                  septum::to_text(at.source().begin.line) + ": " + full(key) + ": " +
                                  what + ", found " + septum::printable(found.str(), 60)};
   }
@@ -239,7 +239,7 @@ void add_positions_in(fs::path const& folder, experiment_config& config) {
       found.push_back(entry.path());
   }
   if (failure)
-    throw septum::io_error{"septum.program.72", folder.string() + ": " + failure.message()};
+    throw septum::io_error{"septum.program.88", folder.string() + ": " + failure.message()};
   std::sort(found.begin(), found.end());
   for (auto const& path : found)
     config.positions.push_back(
@@ -253,7 +253,7 @@ toml::table parse(fs::path const& file) {
   try {
     return toml::parse(content.text(), file.string());
   } catch (toml::parse_error const& failure) {
-    throw septum::io_error{"septum.program.70",
+    throw septum::io_error{"septum.program.86",
                            file.string() + ": line " +
                                septum::to_text(failure.source().begin.line) + ": " +
                                septum::printable(failure.description()) + "; expected a TOML file"};

@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(refusals) {
              }) == "septum.sample.1");
   BOOST_TEST(id_of([&] {
                batches{data.pixels(), data.classes(), {.window = 5, .batch_size = 0}};
-             }) == "septum.sample.13");
+             }) == "septum.sample.18");
   numbered empty{{{20, 20}}};
   std::fill(empty.maps[0].begin(), empty.maps[0].end(), none);
   BOOST_TEST(id_of([&] {

@@ -164,7 +164,7 @@ template <class Api, std::size_t N>
 /// @throws device_error `septum.device.1` saying what is missing and which version is wanted
 [[nodiscard]] inline std::shared_ptr<cuda_api const> load_cuda_api() {
   return detail::load_api<cuda_api>(
-      std::array{"libcudart.so.13"}, "septum.device.1",
+      std::array{"libcudart.so.13"}, "septum.device.11",
       "CUDA runtime: expected libcudart.so.13 (CUDA 13; apt cuda-cudart-13-0, or pip install "
       "nvidia-cuda-runtime==13.*)");
 }

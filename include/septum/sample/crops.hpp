@@ -136,7 +136,7 @@ class crop_batches {
         threads_{threads} {
     reach_ = detail::reach_of(options_.window, "crop_batches");
     SEPTUM_EXPECTS(options_.batch_size > 0 && options_.side > 0 && options_.batches_per_epoch >= 0,
-                   unsupported_error("septum.sample.13",
+                   unsupported_error("septum.sample.18",
                                      "crop_batches: expected crops of at least one pixel, at "
                                      "least one per batch, found " +
                                          std::to_string(options_.side) + " and " +

@@ -70,7 +70,7 @@ struct bright_objects {
   void operator()(labels& cells, probabilities const&, image const& pixels,
                   exec::threads threads = {}) const {
     SEPTUM_EXPECTS(channel < pixels.shape()[2],
-                   shape_error("septum.segment.2",
+                   shape_error("septum.segment.7",
                                "image: expected at least " + std::to_string(channel + 1) +
                                    " channels, found " + std::to_string(pixels.shape()[2])));
     xt::xtensor<float, 2> plane =
@@ -122,7 +122,7 @@ struct split_touching {
                   exec::threads threads = {}) const {
     SEPTUM_EXPECTS(
         apart_px >= 0,
-        unsupported_error("septum.segment.4", "split_touching: expected a distance from 0, found " +
+        unsupported_error("septum.segment.6", "split_touching: expected a distance from 0, found " +
                                                   std::to_string(apart_px)));
     auto const shapes = measure_regions(cells, threads);
     std::vector<labels> parts(shapes.size());

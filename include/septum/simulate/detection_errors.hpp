@@ -28,7 +28,7 @@ struct detection_errors {
   /// \throws unsupported_error `septum.simulate.2` for a rate outside [0, 1]
   [[nodiscard]] labels operator()(labels const& cells, std::int64_t frame) const {
     SEPTUM_EXPECTS(missed >= 0 && missed <= 1 && merged >= 0 && merged <= 1 && contact_px > 0,
-                   unsupported_error("septum.simulate.2",
+                   unsupported_error("septum.simulate.3",
                                      "rates of missed and merged cells: expected 0 to 1, found " +
                                          to_text(missed) + " and " + to_text(merged)));
     counter_rng const rng =
