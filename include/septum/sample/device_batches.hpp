@@ -53,10 +53,11 @@ class device_patch_batches {
   }
   /// Classes of the patches of a batch, on the host.
   [[nodiscard]] std::vector<std::uint8_t> classes(std::ptrdiff_t index) const {
-    std::vector<std::uint8_t> labels;
+    std::vector<std::uint8_t> classes_of_batch;
     for (int k = 0; k < count(index); ++k)
-      labels.push_back(host_.patches()[host_order_.data()[index * options().batch_size + k]].label);
-    return labels;
+      classes_of_batch.push_back(
+          host_.patches()[host_order_.data()[index * options().batch_size + k]].label);
+    return classes_of_batch;
   }
 
   /// Copies the order of an epoch to the device; the epoch's batches may be gathered then.
