@@ -35,7 +35,9 @@ std::string text_of(std::optional<double> const& value) {
 
 bool is_truth_folder(fs::path const& path) {
   auto const files = septum::io::list_dataset(path);
-  return files.instances.has_value() || !files.interiors.empty() || !files.cell_types.empty();
+  // Without an image beside them, labels_t001.tif, labels_t002.tif, ... are frames, not cell types.
+  return files.instances.has_value() || !files.interiors.empty() ||
+         (!files.cell_types.empty() && !files.channels.empty());
 }
 
 // ImageJ's areas, on the image of the first channel where they do not say its size themselves.

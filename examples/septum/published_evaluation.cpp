@@ -134,8 +134,9 @@ std::optional<published_result> published_scores(published_request const& reques
                                                  evaluation_request const& protocol) {
   if (!fs::is_directory(request.truth)) return std::nullopt;
   auto const files = septum::io::list_dataset(request.truth);
+  if (files.interiors.empty()) return std::nullopt;
   auto const prediction = single_label_image(request.prediction);
-  if (files.interiors.empty() || !prediction) return std::nullopt;
+  if (!prediction) return std::nullopt;
   auto interior = cropped(drawn_interior(files), protocol.crop_px);
   if (protocol.erode_truth) interior = septum::erode(interior, septum::cross{.radius_px = 1});
   auto truth = septum::connected_components(interior, septum::connectivity::eight);
