@@ -85,8 +85,9 @@ BOOST_AUTO_TEST_CASE(cytoplasm_grows_from_nuclei) {
   }
   auto segment = sp::cytoplasm<sp::reference, net, nuclear_net>(nuclear, trained);
   BOOST_CHECK_THROW(static_cast<void>(segment(picture(1))), sp::shape_error);
-  BOOST_CHECK_THROW((sp::cytoplasm<sp::reference, net, nuclear_net>(trained, trained)),
-                    sp::weights_error);
+  BOOST_CHECK_THROW(
+      static_cast<void>(sp::cytoplasm<sp::reference, net, nuclear_net>(trained, trained)),
+      sp::weights_error);
 }
 
 BOOST_AUTO_TEST_CASE(a_coculture_sums_two_interiors) {

@@ -23,7 +23,9 @@ struct channel_whitening_normalizer {
     median_box_normalizer{.window = window}(pixels, threads);
     if (pixels.size() == 0) return;
     auto const channels = static_cast<Eigen::Index>(pixels.extent(2));
-    auto const [mean, covariance] = moments(pixels);
+    auto const statistics = moments(pixels);
+    auto const& mean = statistics.mean;
+    auto const& covariance = statistics.covariance;
     Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> const directions{covariance};
     double const largest = directions.eigenvalues()(channels - 1);
     SEPTUM_EXPECTS(

@@ -22,7 +22,8 @@ namespace detail {
   double d = 0;
   double fraction = 1;
   for (int i = 0; i <= 300; ++i) {
-    double const m = i / 2;
+    int const half = i / 2;
+    double const m = half;
     double term = 1;
     if (i > 0 && i % 2 == 0)
       term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));

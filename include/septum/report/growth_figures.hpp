@@ -111,7 +111,9 @@ template <class Member>
     for (growth_point const& point : curve.points)
       if (point.window.known()) by_frame[point.cell.frame].push_back(point.window.per_h);
   series line{.name = "median of cells, band: middle half"};
-  for (auto& [frame, rates] : by_frame) {
+  for (auto& of_frame : by_frame) {
+    std::int64_t const frame = of_frame.first;
+    std::vector<double>& rates = of_frame.second;
     std::sort(rates.begin(), rates.end());
     auto const at = [&](double share) {
       return rates[static_cast<std::size_t>(share * static_cast<double>(rates.size() - 1))];

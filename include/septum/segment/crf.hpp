@@ -118,7 +118,8 @@ struct dense_crf {
         sum += value;
         squares += value * value;
       }
-      auto const count = static_cast<double>(pixels.size() / channels);
+      std::size_t const plane = pixels.size() / channels;
+      auto const count = static_cast<double>(plane);
       double const mean = sum / count;
       double const deviation = std::sqrt(std::max(squares / count - mean * mean, 0.0));
       for (std::size_t p = k; p < pixels.size(); p += channels)
