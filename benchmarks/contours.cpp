@@ -10,9 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -50,22 +48,6 @@ struct frame {
   }
 };
 
-/// Numbers by name from the peer's output, one `"name": number` per line.
-std::map<std::string, double> read_peer(std::string const& path) {
-  std::map<std::string, double> numbers;
-  std::ifstream file{path};
-  for (std::string line; std::getline(file, line);) {
-    auto const open = line.find('"');
-    auto const close = line.find("\": ", open + 1);
-    if (open == std::string::npos || close == std::string::npos) continue;
-    char* end = nullptr;
-    std::string const number = line.substr(close + 3);
-    double const value = std::strtod(number.c_str(), &end);
-    if (end != number.c_str()) numbers[line.substr(open + 1, close - open - 1)] = value;
-  }
-  return numbers;
-}
-
 template <class Pixels>
 long inside(Pixels const& pixels) {
   long count = 0;
@@ -86,7 +68,7 @@ int main(int argc, char** argv) {
     if (option == "--peer") peer_file = argv[k + 1];
   }
   frame const scene;
-  auto const peer = read_peer(peer_file);
+  auto const peer = benchmark::read_peer(peer_file);
   sp::exec::threads const executor{threads};
   std::cout << "machine: " << benchmark::machine() << "\nframe: " << frame::rows << " x "
             << frame::columns << " pixels, 150 seeds, 120 iterations, threads: " << threads

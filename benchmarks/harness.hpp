@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -58,6 +60,22 @@ inline std::string machine() {
       if (colon != std::string::npos) return line.substr(colon + 2);
     }
   return "unknown";
+}
+
+/// Numbers by name from the peer's output, one `"name": number` per line; none without a file.
+inline std::map<std::string, double> read_peer(std::string const& path) {
+  std::map<std::string, double> numbers;
+  std::ifstream file{path};
+  for (std::string line; std::getline(file, line);) {
+    auto const open = line.find('"');
+    auto const close = line.find("\": ", open + 1);
+    if (open == std::string::npos || close == std::string::npos) continue;
+    char* end = nullptr;
+    std::string const number = line.substr(close + 3);
+    double const value = std::strtod(number.c_str(), &end);
+    if (end != number.c_str()) numbers[line.substr(open + 1, close - open - 1)] = value;
+  }
+  return numbers;
 }
 
 }  // namespace benchmark

@@ -14,10 +14,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,22 +75,6 @@ struct frame {
   }
 };
 
-/// Seconds by name from the peer's output, one `"name": seconds` per line.
-std::map<std::string, double> read_peer(std::string const& path) {
-  std::map<std::string, double> seconds;
-  std::ifstream file{path};
-  for (std::string line; std::getline(file, line);) {
-    auto const open = line.find('"');
-    auto const close = line.find("\": ", open + 1);
-    if (open == std::string::npos || close == std::string::npos) continue;
-    char* end = nullptr;
-    std::string const number = line.substr(close + 3);
-    double const value = std::strtod(number.c_str(), &end);
-    if (end != number.c_str()) seconds[line.substr(open + 1, close - open - 1)] = value;
-  }
-  return seconds;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -109,7 +91,7 @@ int main(int argc, char** argv) {
     if (option == "--peer") peer_file = argv[k + 1];
   }
   scene.draw();
-  auto const peer = read_peer(peer_file);
+  auto const peer = benchmark::read_peer(peer_file);
   sp::exec::threads const executor{threads};
   std::cout << "machine: " << benchmark::machine() << "\nframe: " << scene.rows << " x "
             << scene.columns << " pixels, " << scene.count << " cells, threads: " << threads

@@ -10,9 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,20 +73,6 @@ std::vector<float> two_bells(int count) {
   return numbers;
 }
 
-/// Seconds by name from the peer's output, one `"name": seconds` per line.
-std::map<std::string, double> read_peer(std::string const& path) {
-  std::map<std::string, double> seconds;
-  std::ifstream file{path};
-  for (std::string line; std::getline(file, line);) {
-    auto const open = line.find('"');
-    auto const close = line.find("\": ", open + 1);
-    if (open == std::string::npos || close == std::string::npos) continue;
-    seconds[line.substr(open + 1, close - open - 1)] =
-        std::strtod(line.c_str() + close + 3, nullptr);
-  }
-  return seconds;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -101,7 +85,7 @@ int main(int argc, char** argv) {
     if (option == "--repeats") repeats = std::atoi(argv[k + 1]);
     if (option == "--peer") peer_file = argv[k + 1];
   }
-  auto const peer = read_peer(peer_file);
+  auto const peer = benchmark::read_peer(peer_file);
   frame const scene;
   auto const numbers = two_bells(5000);
   std::cout << "machine: " << benchmark::machine() << "\nframe: 1080 x 1280 pixels, 2 channels, "
