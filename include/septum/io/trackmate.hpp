@@ -1,5 +1,6 @@
 #pragma once
 #include <septum/core/error.hpp>
+#include <septum/core/markup.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/detail/xml.hpp>
 #include <septum/io/file.hpp>
@@ -151,7 +152,7 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
   std::string text =
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<TrackMate version=\"7.11.1\">\n"
       "  <Model spatialunits=\"" +
-      detail::xml_text(units.length_unit) + "\" timeunits=\"" + detail::xml_text(units.time_unit) +
+      escape_markup(units.length_unit) + "\" timeunits=\"" + escape_markup(units.time_unit) +
       "\">\n";
   text += detail::trackmate_features;
   text += "    <AllSpots nspots=" + quoted(spots) + ">\n";

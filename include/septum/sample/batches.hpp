@@ -5,6 +5,7 @@
 #include <septum/core/view.hpp>
 #include <septum/exec/for_each.hpp>
 #include <septum/sample/augment.hpp>
+#include <septum/sample/detail/batch_iterator.hpp>
 #include <septum/sample/patch_index.hpp>
 
 #include <algorithm>
@@ -170,30 +171,7 @@ class patch_batches {
 /// `patch_batches` may be walked at a time, since batches share its buffer.
 class patch_batches::epoch_range {
  public:
-  class iterator {
-   public:
-    using value_type = patch_batch;
-    using difference_type = std::ptrdiff_t;
-    using iterator_concept = std::input_iterator_tag;
-
-    iterator() = default;
-    explicit iterator(epoch_range* range) : range_{range} { range_->gather_next(); }
-
-    [[nodiscard]] patch_batch const& operator*() const { return range_->batch_; }
-    [[nodiscard]] patch_batch const* operator->() const { return &range_->batch_; }
-    iterator& operator++() {
-      ++range_->next_;
-      range_->gather_next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    [[nodiscard]] friend bool operator==(iterator const& at, std::default_sentinel_t /*end*/) {
-      return at.range_->finished();
-    }
-
-   private:
-    epoch_range* range_ = nullptr;
-  };
+  using iterator = detail::batch_iterator<epoch_range, patch_batch>;
 
   epoch_range(patch_batches& owner, int epoch, std::ptrdiff_t first_batch)
       : owner_{&owner}, epoch_{epoch}, next_{first_batch} {
@@ -204,6 +182,8 @@ class patch_batches::epoch_range {
   [[nodiscard]] bool finished() const { return next_ >= owner_->batches_per_epoch(); }
 
  private:
+  friend iterator;
+
   void gather_next() {
     auto const batch_size = static_cast<std::ptrdiff_t>(owner_->options_.batch_size);
     if (finished()) return;

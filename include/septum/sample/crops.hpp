@@ -6,6 +6,7 @@
 #include <septum/exec/for_each.hpp>
 #include <septum/image/annotation.hpp>
 #include <septum/sample/augment.hpp>
+#include <septum/sample/detail/batch_iterator.hpp>
 #include <septum/sample/patch_index.hpp>
 
 #include <algorithm>
@@ -334,30 +335,7 @@ class crop_batches {
 /// `crop_batches` may be walked at a time, since batches share its buffer.
 class crop_batches::epoch_range {
  public:
-  class iterator {
-   public:
-    using value_type = crop_batch;
-    using difference_type = std::ptrdiff_t;
-    using iterator_concept = std::input_iterator_tag;
-
-    iterator() = default;
-    explicit iterator(epoch_range* range) : range_{range} { range_->gather_next(); }
-
-    [[nodiscard]] crop_batch const& operator*() const { return range_->batch_; }
-    [[nodiscard]] crop_batch const* operator->() const { return &range_->batch_; }
-    iterator& operator++() {
-      ++range_->next_;
-      range_->gather_next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    [[nodiscard]] friend bool operator==(iterator const& at, std::default_sentinel_t /*end*/) {
-      return at.range_->finished();
-    }
-
-   private:
-    epoch_range* range_ = nullptr;
-  };
+  using iterator = detail::batch_iterator<epoch_range, crop_batch>;
 
   epoch_range(crop_batches& owner, int epoch, std::ptrdiff_t first_batch)
       : owner_{&owner}, epoch_{epoch}, next_{first_batch} {}
@@ -366,6 +344,8 @@ class crop_batches::epoch_range {
   [[nodiscard]] bool finished() const { return next_ >= owner_->batches_per_epoch(); }
 
  private:
+  friend iterator;
+
   void gather_next() {
     if (finished()) return;
     auto const& options = owner_->options_;

@@ -14,7 +14,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -410,32 +409,9 @@ class device_trainer {
   void finish_epoch(state& at, std::ptrdiff_t batches, Validation& validation) {
     auto const begin = clock::now();
     download(at);
-    double const penalty = l2_penalty(at.parameters);
-    epoch_record record{.epoch = at.epoch,
-                        .rate = schedule_.rate_of(at.epoch, 0, batches),
-                        .training_loss = at.sums.mean() + penalty,
-                        .training_accuracy = at.sums.accuracy(),
-                        .validation_loss = std::numeric_limits<double>::quiet_NaN(),
-                        .validation_accuracy = std::numeric_limits<double>::quiet_NaN(),
-                        .patches = at.sums.count};
-    double judged_by = record.training_loss;
-    if (validation.batches_per_epoch() > 0) {
-      auto const sums = evaluate(at.parameters, validation);
-      record.validation_loss = sums.mean() + penalty;
-      record.validation_accuracy = sums.accuracy();
-      judged_by = record.validation_loss;
-    }
-    record.seconds = at.seconds + seconds_between(begin, clock::now());
-    if (judged_by < at.best_validation_loss) {
-      at.best_validation_loss = judged_by;
-      at.best_parameters = at.parameters;
-      at.best_epoch = at.epoch;
-    }
-    at.history.push_back(record);
-    ++at.epoch;
-    at.batch = 0;
-    at.sums = {};
-    at.seconds = 0.0;
+    detail::close_epoch(at, schedule_.rate_of(at.epoch, 0, batches),
+                        detail::l2_penalty(parameter_slices<S>(), at.parameters, schedule_.l2),
+                        validation, begin, [&] { return evaluate(at.parameters, validation); });
     queued_ = finished_ = 0;
     sums_ = {};
     seconds_ = 0.0;
@@ -477,15 +453,6 @@ class device_trainer {
       }
     }
     return sums;
-  }
-
-  [[nodiscard]] double l2_penalty(std::span<float const> parameters) const {
-    double sum = 0.0;
-    for (auto const& slice : parameter_slices<S>())
-      if (slice.role == parameter_role::weight)
-        for (float const weight : parameters.subspan(slice.offset, slice.count))
-          sum += static_cast<double>(weight) * static_cast<double>(weight);
-    return schedule_.l2 * sum;
   }
 
   device_contexts<B>* contexts_;

@@ -93,6 +93,55 @@ struct trained_net {
   }
 };
 
+namespace detail {
+
+/// The L2 term of the loss: l2 * sum W^2 over the weights, not the biases.
+[[nodiscard]] inline double l2_penalty(std::span<parameter_slice const> slices,
+                                       std::span<float const> parameters, double l2) {
+  double sum = 0.0;
+  for (auto const& slice : slices)
+    if (slice.role == parameter_role::weight)
+      for (float const weight : parameters.subspan(slice.offset, slice.count))
+        sum += static_cast<double>(weight) * static_cast<double>(weight);
+  return l2 * sum;
+}
+
+/// Writes the record of the epoch that `at` has come to the end of, keeps its parameters if they
+/// are the best so far, and makes `at` stand before the next one. `evaluate` gives the sums of the
+/// validation, and is called when there are batches of it.
+template <Optimizer O, class Validation, class Evaluate>
+void close_epoch(training_state<O>& at, double rate, double penalty, Validation const& validation,
+                 std::chrono::steady_clock::time_point begin, Evaluate const& evaluate) {
+  epoch_record record{.epoch = at.epoch,
+                      .rate = rate,
+                      .training_loss = at.sums.mean() + penalty,
+                      .training_accuracy = at.sums.accuracy(),
+                      .validation_loss = std::numeric_limits<double>::quiet_NaN(),
+                      .validation_accuracy = std::numeric_limits<double>::quiet_NaN(),
+                      .patches = at.sums.count};
+  double judged_by = record.training_loss;
+  if (validation.batches_per_epoch() > 0) {
+    loss_sums const sums = evaluate();
+    record.validation_loss = sums.mean() + penalty;
+    record.validation_accuracy = sums.accuracy();
+    judged_by = record.validation_loss;
+  }
+  auto const spent = std::chrono::steady_clock::now() - begin;
+  record.seconds = at.seconds + std::chrono::duration<double>(spent).count();
+  if (judged_by < at.best_validation_loss) {
+    at.best_validation_loss = judged_by;
+    at.best_parameters = at.parameters;
+    at.best_epoch = at.epoch;
+  }
+  at.history.push_back(record);
+  ++at.epoch;
+  at.batch = 0;
+  at.sums = {};
+  at.seconds = 0.0;
+}
+
+}  // namespace detail
+
 /// Training by patches or by crops: epochs of batches, validation after each, the parameters of
 /// least validation loss kept (paper, S1 Text). A pure function of its inputs and the schedule's
 /// seed. Compiled once per optimizer, whatever nets a program has; made by trainer<> and
@@ -256,41 +305,9 @@ class training_run {
   template <BatchSource Validation>
   void finish_epoch(state& at, std::ptrdiff_t batches, Validation& validation) {
     auto const begin = clock::now();
-    double const penalty = l2_penalty(at.parameters);
-    epoch_record record{.epoch = at.epoch,
-                        .rate = schedule_.rate_of(at.epoch, 0, batches),
-                        .training_loss = at.sums.mean() + penalty,
-                        .training_accuracy = at.sums.accuracy(),
-                        .validation_loss = std::numeric_limits<double>::quiet_NaN(),
-                        .validation_accuracy = std::numeric_limits<double>::quiet_NaN(),
-                        .patches = at.sums.count};
-    double judged_by = record.training_loss;
-    if (validation.batches_per_epoch() > 0) {
-      auto const sums = evaluate(at.parameters, validation);
-      record.validation_loss = sums.mean() + penalty;
-      record.validation_accuracy = sums.accuracy();
-      judged_by = record.validation_loss;
-    }
-    record.seconds = at.seconds + seconds_between(begin, clock::now());
-    if (judged_by < at.best_validation_loss) {
-      at.best_validation_loss = judged_by;
-      at.best_parameters = at.parameters;
-      at.best_epoch = at.epoch;
-    }
-    at.history.push_back(record);
-    ++at.epoch;
-    at.batch = 0;
-    at.sums = {};
-    at.seconds = 0.0;
-  }
-
-  [[nodiscard]] double l2_penalty(std::span<float const> parameters) const {
-    double sum = 0.0;
-    for (auto const& slice : properties_.slices)
-      if (slice.role == parameter_role::weight)
-        for (float const weight : parameters.subspan(slice.offset, slice.count))
-          sum += static_cast<double>(weight) * static_cast<double>(weight);
-    return schedule_.l2 * sum;
+    detail::close_epoch(at, schedule_.rate_of(at.epoch, 0, batches),
+                        detail::l2_penalty(properties_.slices, at.parameters, schedule_.l2),
+                        validation, begin, [&] { return evaluate(at.parameters, validation); });
   }
 
   static bool finite(std::span<float const> values) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/core/markup.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/detail/tiff_directory.hpp>
 
@@ -205,23 +206,6 @@ struct tiff_text {
   return text + "loop=false\n";
 }
 
-[[nodiscard]] inline std::string xml_escaped(std::string_view text) {
-  std::string result;
-  for (char const c : printable(text)) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else if (c == '"')
-      result += "&quot;";
-    else
-      result += c;
-  }
-  return result;
-}
-
 /// The same in OME's words (schema 2016-06).
 [[nodiscard]] inline std::string ome_description(tiff_text const& stack) {
   auto const attribute = [](std::string_view name, std::string const& value) {
@@ -250,7 +234,7 @@ struct tiff_text {
   for (std::size_t k = 0; k < stack.channels; ++k) {
     text += "<Channel" + attribute("ID", "Channel:0:" + to_text(k));
     if (k < stack.channel_names.size())
-      text += attribute("Name", xml_escaped(stack.channel_names[k]));
+      text += attribute("Name", escape_markup(printable(stack.channel_names[k])));
     text += attribute("SamplesPerPixel", "1") + "/>";
   }
   return text + "<TiffData/></Pixels></Image></OME>";

@@ -13,28 +13,6 @@
 
 namespace septum::inline SEPTUM_ABI::io::detail {
 
-/// Text as it stands between tags or in a quoted attribute.
-[[nodiscard]] inline std::string xml_text(std::string_view text) {
-  std::string result;
-  for (char const c : text) switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += c;
-    }
-  return result;
-}
-
 /// A start or end tag.
 struct xml_tag {
   std::string name;

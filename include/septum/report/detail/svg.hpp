@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/core/markup.hpp>
 #include <septum/core/text.hpp>
 
 #include <algorithm>
@@ -15,26 +16,7 @@ namespace septum::inline SEPTUM_ABI::report::detail {
 /// Text for XML: markup and what XML 1.0 cannot hold is escaped, bytes that are not UTF-8 are shown
 /// as \xNN.
 [[nodiscard]] inline std::string xml_text(std::string_view text) {
-  std::string result;
-  for (char const c : printable(text, std::string::npos)) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += c;
-    }
-  }
-  return result;
+  return escape_markup(printable(text, std::string::npos));
 }
 
 /// A coordinate in pixels: two digits after the point are finer than any screen.
