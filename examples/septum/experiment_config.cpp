@@ -163,6 +163,7 @@ void read_measuring(section given, measuring_arguments& measuring) {
   given.take_whole("window", measuring.window, 3, 1001);
   given.take_whole("neighbour_reach", measuring.neighbour_reach_px, 1, 1000);
   given.take("jump", measuring.jump, 0, 100);
+  given.take("disagreement", measuring.disagreement, 0, 100);
   given.take("reporter", measuring.reporter, "the name of a channel in quotes");
   given.finish();
 }

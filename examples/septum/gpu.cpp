@@ -34,6 +34,7 @@ predictor erase(septum::model const& trained, septum::device_libraries libraries
                                                                    std::move(options));
   return {septum::base_stack_t<Net>::receptive_field,
           [nets](septum::image const& pixels) { return nets->predict(pixels); },
+          {},
           [nets] {
             std::vector<septum::layer_report> lines;
             for (auto const& [layer, backend] : nets->report())

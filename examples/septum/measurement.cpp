@@ -4,6 +4,7 @@
 #include <cmath>
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
+#include <septum/io/csv.hpp>
 #include <septum/io/frames.hpp>
 #include <septum/io/image.hpp>
 #include <septum/io/tiff.hpp>
@@ -69,8 +70,39 @@ void mend_ends(std::vector<septum::cell_series>& series) {
   }
 }
 
+// Standard deviations of areas between the nets, as `septum segment` wrote them, by frame.
+std::vector<std::map<std::int32_t, double>> read_area_sd(
+    measurement_request const& request, std::vector<measured_frame> const& frames) {
+  std::vector<std::map<std::int32_t, double>> result(frames.size());
+  if (request.cells_table.empty()) return result;
+  septum::io::csv_table const table{request.cells_table};
+  auto const& names = table.columns();
+  if (std::find(names.begin(), names.end(), "area_sd_px") == names.end()) return result;
+  // Label images are named after the image, or after the series and the frame in it.
+  std::map<std::string, std::size_t> place;
+  for (std::size_t f = 0; f < frames.size(); ++f) place[frames[f].stem] = f;
+  auto const place_of = [&](std::string const& image, std::int64_t frame) {
+    std::string const stem = fs::path{image}.stem().string();
+    if (auto const found = place.find(stem); found != place.end()) return found;
+    std::string number = std::to_string(frame);
+    for (; number.size() < 9; number.insert(0, 1, '0'))
+      if (auto const found = place.find(stem + "_t" + number); found != place.end()) return found;
+    return place.end();
+  };
+  auto const image = table.column("image"), frame = table.column("frame");
+  auto const label = table.column("label"), sd = table.column("area_sd_px");
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    if (table.text(row, sd).empty()) continue;
+    auto const found =
+        place_of(std::string{table.text(row, image)}, table.number<std::int64_t>(row, frame));
+    if (found != place.end())
+      result[found->second][table.number<std::int32_t>(row, label)] = table.number<double>(row, sd);
+  }
+  return result;
+}
+
 septum::cell_observation observe(septum::cell_statistics const& cell, std::int64_t frame,
-                                 double pixel_size_um, bool at_border) {
+                                 double pixel_size_um, bool at_border, double area_sd_px) {
   double const unit = pixel_size_um > 0 ? pixel_size_um : 1;
   return {.frame = frame,
           .label = cell.shape.label,
@@ -79,7 +111,8 @@ septum::cell_observation observe(septum::cell_statistics const& cell, std::int64
           .width = cell.rod.width_px * unit,
           .row_px = cell.shape.centroid_row_px,
           .column_px = cell.shape.centroid_column_px,
-          .at_border = at_border};
+          .at_border = at_border,
+          .area_sd = area_sd_px * unit * unit};
 }
 
 std::vector<septum::translocation> measure_reporter(
@@ -148,6 +181,9 @@ measurement measure_movie(measurement_request const& request, common_options con
       request.frame_interval_min > 0 ? request.frame_interval_min : interval_in(request);
   result.interval_known = interval > 0;
   if (interval > 0) result.frame_interval_min = interval;
+  result.area_sd_px = read_area_sd(request, result.frames);
+  result.spread_known = std::any_of(result.area_sd_px.begin(), result.area_sd_px.end(),
+                                    [](auto const& of_frame) { return !of_frame.empty(); });
   std::vector<septum::frame_cells> detections;
   std::vector<septum::cell_observation> observations;
   septum::cell_measuring const measuring{.neighbour_reach_px = request.neighbour_reach_px};
@@ -160,10 +196,14 @@ measurement measure_movie(measurement_request const& request, common_options con
         result.channels = numbered_channels(pixels->shape()[2]);
       auto found = pixels ? septum::measure_cells(cells, *pixels, measuring, common.executor())
                           : septum::measure_cells(cells, measuring, common.executor());
-      for (auto const& cell : found)
-        if (cell.shape.area_px > 0)
-          observations.push_back(observe(cell, frame.number, result.pixel_size_um,
-                                         in_rim(cell.shape, cells, request.border_px)));
+      auto const& spread = result.area_sd_px[result.cells.size()];
+      for (auto const& cell : found) {
+        if (cell.shape.area_px == 0) continue;
+        auto const sd = spread.find(cell.shape.label);
+        observations.push_back(observe(cell, frame.number, result.pixel_size_um,
+                                       in_rim(cell.shape, cells, request.border_px),
+                                       sd == spread.end() ? 0.0 : sd->second));
+      }
       if (!request.reporter.empty() && pixels)
         result.reporters.push_back(
             measure_reporter(request, frame, cells, *pixels, found, result.channels, common));

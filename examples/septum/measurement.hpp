@@ -24,6 +24,7 @@ struct measurement_request {
   std::filesystem::path labels;       ///< folder of label images, one per frame
   std::filesystem::path links;        ///< links.csv; empty: no growth
   std::filesystem::path nuclei;       ///< label images of nuclei by the same names; empty: none
+  std::filesystem::path cells_table;  ///< cells.csv of the segmentation; empty: none
   std::vector<input_frame> images;    ///< matched to label images by their stems; may be empty
   std::vector<std::string> channels;  ///< of the images
   std::string reporter;               ///< channel of a translocation reporter; empty: none
@@ -50,9 +51,12 @@ struct measurement {
   double frame_interval_min = 5;
   bool interval_known = false;
   bool tracked = false;
+  bool spread_known = false;  ///< whether an ensemble's nets said how far they agree
   std::vector<std::string> channels;
   std::vector<measured_frame> frames;
   std::vector<std::vector<septum::cell_statistics>> cells;  ///< by frame; area 0: no such cell
+  /// standard deviation of areas between the nets, px, by frame and label; without unknown ones
+  std::vector<std::map<std::int32_t, double>> area_sd_px;
   std::vector<septum::cell_series> series;
   std::vector<septum::growth_curve> curves;
   std::vector<septum::growth_curve> published;  ///< each daughter against its mother (S12)

@@ -25,6 +25,7 @@ void write_cells(fs::path const& path, measurement const& measured) {
       "centroid_y_px",  "centroid_x_px",  "length_px", "length_um",    "width_px",
       "width_um",       "perimeter_px",   "solidity",  "eccentricity", "orientation_rad",
       "convex_area_px", "touches_border", "neighbours"};
+  if (measured.spread_known) columns.emplace_back("area_sd_px");
   for (auto const& channel : measured.channels)
     for (char const* what : {"mean_", "sum_", "p5_", "p25_", "median_", "p75_", "p95_",
                              "background_", "mean_above_background_", "sum_above_background_"})
@@ -57,6 +58,11 @@ void write_cells(fs::path const& path, measurement const& measured) {
           csv_field(shape.convex_area_px),
           csv_field(shape.touches_border),
           csv_field(cell.neighbours.size())};
+      if (measured.spread_known) {
+        auto const sd = measured.area_sd_px[f].find(shape.label);
+        fields.push_back(sd == measured.area_sd_px[f].end() ? std::string{}
+                                                            : csv_field(sd->second));
+      }
       for (std::size_t c = 0; c < measured.channels.size(); ++c) {
         if (c >= cell.channels.size()) {
           fields.resize(fields.size() + 10);
@@ -81,14 +87,14 @@ void write_growth(fs::path const& path, measurement const& measured) {
       path,
       {"frame", "time_min", "track", "label", "area_" + area, "length_" + measured.length_unit(),
        "growth_" + area + "_per_h", "relative_growth_per_h", "window_growth_per_h",
-       "window_low_per_h", "window_high_per_h", "area_change"}};
+       "window_low_per_h", "window_high_per_h", "area_change", "area_sd_" + area}};
   for (std::size_t k = 0; k < measured.curves.size(); ++k)
     for (auto const& point : measured.curves[k].points)
-      table.row(point.cell.frame,
-                static_cast<double>(point.cell.frame) * measured.frame_interval_min,
-                measured.curves[k].track, point.cell.label, point.cell.area, point.cell.length,
-                point.absolute_per_h, point.relative_per_h, point.window.per_h,
-                point.window.low_per_h, point.window.high_per_h, point.change);
+      table.row(
+          point.cell.frame, static_cast<double>(point.cell.frame) * measured.frame_interval_min,
+          measured.curves[k].track, point.cell.label, point.cell.area, point.cell.length,
+          point.absolute_per_h, point.relative_per_h, point.window.per_h, point.window.low_per_h,
+          point.window.high_per_h, point.change, measured.spread_known ? point.cell.area_sd : nan);
   table.commit();
 }
 
@@ -127,14 +133,15 @@ void write_cycles(fs::path const& path, measurement const& measured) {
 }
 
 void write_audit(fs::path const& path, measurement const& measured) {
-  septum::io::csv_writer table{path,
-                               {"frame", "label", "track", "severity", "reasons", "area_change"}};
+  septum::io::csv_writer table{
+      path, {"frame", "label", "track", "severity", "reasons", "area_change", "area_sd_share"}};
   for (auto const& cell : measured.audit.suspicious) {
     std::string reasons;
     for (auto const reason : cell.reasons)
       reasons += (reasons.empty() ? "" : " ") + std::string{to_string(reason)};
     table.row(cell.frame, cell.label, cell.track, cell.severity, reasons,
-              cell.change == 0 ? nan : cell.change);
+              cell.change == 0 ? nan : cell.change,
+              measured.spread_known ? cell.disagreement : nan);
   }
   table.commit();
 }
@@ -233,16 +240,19 @@ nlohmann::ordered_json summary_of(measurement const& measured) {
                          number_or_null(mean.per_h > 0 ? 60 * std::log(2.0) / mean.per_h : nan)},
                         {"tracks", mean.cells},
                         {"complete_cell_cycles", measured.cycles.size()}};
-    result["audit"] = {{"links", audit.links},
-                       {"jumps", audit.jumps},
-                       {"jump_rate", number_or_null(audit.jump_rate().value_or(nan))},
-                       {"drops", audit.drops},
-                       {"appeared", audit.appeared},
-                       {"lost", audit.lost},
-                       {"uneven_divisions", audit.uneven_divisions},
-                       {"tracks_with_error", audit.tracks_with_error},
-                       {"track_error_rate", number_or_null(audit.track_error_rate().value_or(nan))},
-                       {"cells_worth_a_look", audit.suspicious.size()}};
+    result["audit"] = {
+        {"links", audit.links},
+        {"jumps", audit.jumps},
+        {"jump_rate", number_or_null(audit.jump_rate().value_or(nan))},
+        {"drops", audit.drops},
+        {"appeared", audit.appeared},
+        {"lost", audit.lost},
+        {"uneven_divisions", audit.uneven_divisions},
+        {"disagreements",
+         number_or_null(measured.spread_known ? static_cast<double>(audit.disagreements) : nan)},
+        {"tracks_with_error", audit.tracks_with_error},
+        {"track_error_rate", number_or_null(audit.track_error_rate().value_or(nan))},
+        {"cells_worth_a_look", audit.suspicious.size()}};
   }
   if (!measured.reporters.empty()) {
     std::vector<septum::translocation> all;

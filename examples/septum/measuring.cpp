@@ -36,6 +36,12 @@ void add_measuring_options(CLI::App& command, measuring_arguments& given) {
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
   command
+      .add_option("--disagreement", given.disagreement,
+                  "Standard deviation of a cell's area between the nets of an ensemble, over the "
+                  "area, from which the cell is worth a look")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command
       .add_option("--border", given.border_px,
                   "Cells within so many px of the border may be cut, e.g. 15 for a net with a "
                   "field of 31")
@@ -53,6 +59,7 @@ measurement_request measuring_request(results_folder const& results,
   measurement_request request;
   request.labels = results.labels;
   request.links = results.links;
+  request.cells_table = results.cells_table;
   request.nuclei = given.nuclei.empty() ? results.nuclei : given.nuclei;
   request.images = images_of(results, given.images, request.channels);
   request.reporter = given.reporter;
@@ -61,6 +68,7 @@ measurement_request measuring_request(results_folder const& results,
   request.window = given.window;
   request.neighbour_reach_px = given.neighbour_reach_px;
   request.audit.jump = given.jump;
+  request.audit.disagreement = given.disagreement;
   request.border_px = given.border_px;
   request.divisions = given.divisions == "separate"    ? septum::across_division::separate
                       : given.divisions == "published" ? septum::across_division::as_published

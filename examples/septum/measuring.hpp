@@ -21,6 +21,7 @@ struct measuring_arguments {
   int window = 7;
   int neighbour_reach_px = 3;
   double jump = 0.3;
+  double disagreement = 0.1;
   int border_px = 0;
   std::string reporter{};
   std::filesystem::path nuclei{};

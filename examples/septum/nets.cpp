@@ -18,6 +18,7 @@ predictor erase(septum::model const& trained, septum::inference_options inferenc
       std::make_shared<septum::ensemble<Net, B>>(trained, std::move(inference));
   return {septum::base_stack_t<Net>::receptive_field,
           [nets](septum::image const& pixels) { return nets->predict(pixels); },
+          [nets](septum::image const& pixels) { return nets->predict_each(pixels); },
           [nets] { return nets->report(); }};
 }
 

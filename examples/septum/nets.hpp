@@ -53,6 +53,8 @@ void require_host_precision(common_options const& common);
 struct predictor {
   int receptive_field = 0;
   std::function<septum::probabilities(septum::image const&)> predict;
+  /// the same with what every net says by itself; empty on backends that do not tell
+  std::function<septum::ensemble_maps(septum::image const&)> predict_each;
   std::function<std::vector<septum::layer_report>()> report;
 };
 

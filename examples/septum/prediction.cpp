@@ -83,7 +83,8 @@ frame_predictor::frame_predictor(septum::model const& trained,
                           {.threads = common.executor(),
                            .budget_bytes = request.memory_mb << 20,
                            .convolution = request.convolution,
-                           .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})} {
+                           .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})},
+      each_{request.each_net && trained.parameter_sets.size() > 1 && net_.predict_each != nullptr} {
   for (auto const& name : trained.description.channels) {
     auto const found = std::find(channels.begin(), channels.end(), name);
     if (found == channels.end())
@@ -93,7 +94,7 @@ frame_predictor::frame_predictor(septum::model const& trained,
   }
 }
 
-septum::probabilities frame_predictor::operator()(septum::image const& raw,
+septum::ensemble_maps frame_predictor::operator()(septum::image const& raw,
                                                   std::string const& source,
                                                   double& seconds_normalize,
                                                   double& seconds_predict) {
@@ -115,7 +116,9 @@ septum::probabilities frame_predictor::operator()(septum::image const& raw,
   auto const& description = trained_->description;
   if (is_constant(pixels)) {
     say(*common_, "septum: " + source + ": a channel is constant; all pixels are background");
-    return xt::zeros<float>({raw.shape()[0], raw.shape()[1], description.classes.size()});
+    septum::probabilities const nothing =
+        xt::zeros<float>({raw.shape()[0], raw.shape()[1], description.classes.size()});
+    return {nothing, std::vector(each_ ? trained_->parameter_sets.size() : 0, nothing)};
   }
   int const margin = pad_ ? (net_.receptive_field - 1) / 2 : 0;
   {
@@ -124,8 +127,12 @@ septum::probabilities frame_predictor::operator()(septum::image const& raw,
     if (pad_) pixels = padded_by_reflection(pixels, margin);
   }
   stopwatch const clock{seconds_predict};
-  auto maps = net_.predict(pixels);
-  return pad_ ? without_margin(maps, margin) : maps;
+  auto maps = each_ ? net_.predict_each(pixels)
+                    : septum::ensemble_maps{.mean = net_.predict(pixels), .nets = {}};
+  if (!pad_) return maps;
+  maps.mean = without_margin(maps.mean, margin);
+  for (auto& own : maps.nets) own = without_margin(own, margin);
+  return maps;
 }
 
 }  // namespace program

@@ -15,6 +15,7 @@ namespace program {
 struct prediction_request {
   std::size_t memory_mb = 512;
   bool pad_by_reflection = false;
+  bool each_net = false;  ///< whether an ensemble's nets are asked one by one
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
 };
 
@@ -28,12 +29,15 @@ class frame_predictor {
                   prediction_request const& request, common_options const& common);
 
   /// Class probabilities (row, column, class) of a raw frame; all zero when a channel is constant.
-  /// Adds the seconds taken.
+  /// Those of every net only where `each_net` was asked for, the model has several, and the
+  /// backend tells. Adds the seconds taken.
   /// @throws septum::shape_error on a frame of other channels or smaller than the receptive field
-  [[nodiscard]] septum::probabilities operator()(septum::image const& raw,
+  [[nodiscard]] septum::ensemble_maps operator()(septum::image const& raw,
                                                  std::string const& source,
                                                  double& seconds_normalize,
                                                  double& seconds_predict);
+  /// Whether frames come with the probabilities of every net.
+  [[nodiscard]] bool each_net() const { return each_; }
 
   [[nodiscard]] septum::model const& trained() const { return *trained_; }
 
@@ -44,6 +48,7 @@ class frame_predictor {
   std::vector<std::size_t> own_channels_;
   bool pad_;
   predictor net_;
+  bool each_;
 };
 
 }  // namespace program

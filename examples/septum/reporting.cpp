@@ -312,17 +312,23 @@ void put_audit(report::page& page, measurement_request const& request,
   page.section("audit", "Audit",
                "Links whose area changes by " + septum::to_text(request.audit.jump * 100, 0) +
                    " % or more mostly are errors: two cells taken for one, or one for two.");
-  page.table(
-      {.head = {"what", "count", "of", "rate"},
-       .rows = {{"area grew in one frame (jump)", count(audit.jumps), count(audit.links),
-                 percent(audit.jump_rate())},
-                {"area fell without a division (drop)", count(audit.drops), count(audit.links), ""},
-                {"appeared without a mother", count(audit.appeared), count(audit.tracks), ""},
-                {"lost before the end", count(audit.lost), count(audit.tracks), ""},
-                {"daughters that do not add up", count(audit.uneven_divisions), "", ""},
-                {"tracks with any error", count(audit.tracks_with_error), count(audit.tracks),
-                 percent(audit.track_error_rate())}},
-       .numeric = {false, true, true, true}});
+  report::page_table counts{
+      .head = {"what", "count", "of", "rate"},
+      .rows = {{"area grew in one frame (jump)", count(audit.jumps), count(audit.links),
+                percent(audit.jump_rate())},
+               {"area fell without a division (drop)", count(audit.drops), count(audit.links), ""},
+               {"appeared without a mother", count(audit.appeared), count(audit.tracks), ""},
+               {"lost before the end", count(audit.lost), count(audit.tracks), ""},
+               {"daughters that do not add up", count(audit.uneven_divisions), "", ""},
+               {"tracks with any error", count(audit.tracks_with_error), count(audit.tracks),
+                percent(audit.track_error_rate())}},
+      .numeric = {false, true, true, true}};
+  if (measured.spread_known)
+    counts.rows.push_back({"cells about whose area the nets differ by " +
+                               septum::to_text(request.audit.disagreement * 100, 0) +
+                               " % or more (standard deviation)",
+                           count(audit.disagreements), count(audit.cells), ""});
+  page.table(counts);
   if (audit.suspicious.empty()) {
     page.paragraph("Nothing stands out.");
     return;

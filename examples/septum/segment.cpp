@@ -100,6 +100,7 @@ struct arguments {
   bool clear_border = false;
   bool keep_holes = false;
   bool no_overlays = false;
+  bool no_spread = false;
   overrides refining;
   segmentation_request request;
 };
@@ -155,6 +156,7 @@ void segment(arguments given, common_options const& common) {
   auto request = given.request;
   request.refining = refinement_of(given);
   request.write_overlays = !given.no_overlays;
+  request.measure_spread = !given.no_spread;
   request.pad_by_reflection = given.pad == "reflect";
   request.convolution = convolution_of(given);
   request.zero_nonfinite = given.nonfinite == "zero";
@@ -299,6 +301,9 @@ void register_segment(CLI::App& app, common_options& common) {
   command.add_flag("--probabilities", given->request.write_probabilities,
                    "Also write class probabilities (float32, a page per class)");
   command.add_flag("--no-overlays", given->no_overlays, "Do not draw cells over the images");
+  command.add_flag("--no-spread", given->no_spread,
+                   "Leave out how far the nets of an ensemble agree about each cell (area_sd_px, "
+                   "interior_sd), which takes memory for the probabilities of every net");
   command
       .add_option("--pixel-size", given->request.pixel_size_um,
                   "Side of a pixel in um; 0: what image or model say")

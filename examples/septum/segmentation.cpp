@@ -10,6 +10,7 @@
 #include <septum/io/overlay.hpp>
 #include <septum/io/tiff.hpp>
 #include <septum/measure/cell_class.hpp>
+#include <septum/measure/ensemble_spread.hpp>
 #include <utility>
 
 #include "prediction.hpp"
@@ -33,6 +34,7 @@ struct frame_cells {
   septum::probabilities maps;
   septum::labels nuclei;
   septum::probabilities nuclear_maps;
+  std::vector<septum::ensemble_spread> spread;  ///< of every cell; empty when not asked for
 };
 
 // Everything about one run that frames share.
@@ -47,6 +49,7 @@ class frame_segmenter {
                channels_of_run(trained, request),
                {.memory_mb = request.memory_mb,
                 .pad_by_reflection = request.pad_by_reflection,
+                .each_net = request.measure_spread,
                 .convolution = request.convolution},
                common} {
     if (request.nuclear_model)
@@ -73,16 +76,35 @@ class frame_segmenter {
     frame_cells found;
     auto& seconds = result_->seconds;
     if (nuclei_)
-      found.nuclear_maps = (*nuclei_)(raw, source, seconds["normalize"], seconds["predict"]);
-    found.maps = cells_(raw, source, seconds["normalize"], seconds["predict"]);
+      found.nuclear_maps = (*nuclei_)(raw, source, seconds["normalize"], seconds["predict"]).mean;
+    auto maps = cells_(raw, source, seconds["normalize"], seconds["predict"]);
+    found.maps = std::move(maps.mean);
     stopwatch const clock{seconds["refine"]};
     auto const threads = common_->executor();
     if (nuclei_) found.nuclei = refine_nuclei(found.nuclear_maps, raw, request_->refining, threads);
     found.cells = refine(found.maps, raw, request_->refining, threads, found.nuclei);
+    found.spread = spread_of(found, raw, maps.nets, threads);
     return found;
   }
 
+  [[nodiscard]] bool measures_spread() const { return cells_.each_net(); }
+
  private:
+  // Every net segments the frame by itself, from the same nuclei.
+  [[nodiscard]] std::vector<septum::ensemble_spread> spread_of(
+      frame_cells const& found, septum::image const& raw,
+      std::vector<septum::probabilities> const& nets, septum::exec::threads threads) const {
+    if (nets.empty()) return {};
+    std::vector<septum::labels> cells;
+    for (auto const& maps : nets)
+      cells.push_back(refine(maps, raw, request_->refining, threads, found.nuclei));
+    std::vector<septum::net_opinion> opinions;
+    for (std::size_t n = 0; n < nets.size(); ++n) opinions.push_back({cells[n], nets[n]});
+    std::vector<std::size_t> interiors{1};
+    if (request_->refining.two_cell_types) interiors.push_back(2);
+    return septum::measure_ensemble_spread(found.cells, opinions, interiors, 5, threads);
+  }
+
   segmentation_request const* request_;
   common_options const* common_;
   segmentation_result* result_;
@@ -96,20 +118,23 @@ class cells_folder {
   cells_folder(septum::io::output_folder& folder, std::string lead,
                segmentation_request const& request, common_options const& common,
                std::vector<std::string> const& channels,
-               std::vector<std::string> const& scored_classes = {})
+               std::vector<std::string> const& scored_classes = {}, bool with_spread = false)
       : folder_{&folder},
         lead_{std::move(lead)},
         request_{&request},
         common_{&common},
-        table_{folder.file(lead_ + "cells.csv"), channels, scored_classes} {}
+        table_{folder.file(lead_ + "cells.csv"), channels, scored_classes, with_spread} {}
 
   // Writes a frame; returns the number of its cells.
   std::int64_t add(input_frame const& frame, septum::image const& pixels,
                    septum::labels const& cells, septum::probabilities const& maps,
                    double pixel_size_um, std::span<std::string const> classes = {},
-                   std::span<std::vector<double> const> scores = {}) {
+                   std::span<std::vector<double> const> scores = {},
+                   std::span<septum::ensemble_spread const> spread = {}) {
     auto const regions = septum::measure_regions(cells, pixels, common_->executor());
-    table_.add(frame.source, frame.index, regions, pixel_size_um, classes, scores);
+    std::vector<septum::io::net_spread> between;
+    for (auto const& cell : spread) between.push_back({cell.area_sd_px, cell.interior_sd});
+    table_.add(frame.source, frame.index, regions, pixel_size_um, classes, scores, between);
     septum::io::write_tiff(folder_->file(lead_ + "labels/" + frame.stem + ".tif"), cells,
                            {.pixel_size_um = pixel_size_um});
     if (request_->write_probabilities)
@@ -211,7 +236,8 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
   frame_segmenter segment{trained, request, common, result};
   class_table classes{trained, request.refining};
   septum::io::output_folder folder{request.out};
-  cells_folder cells{folder, "", request, common, channels, classes.names()};
+  cells_folder cells{
+      folder, "", request, common, channels, classes.names(), segment.measures_spread()};
   std::optional<cells_folder> nuclei;
   if (request.nuclear_model) nuclei.emplace(folder, "nuclei/", request, common, channels);
   progress_bar bar{"segmenting", !common.quiet};
@@ -236,7 +262,7 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
                                                           : trained.description.pixel_size_um;
     stopwatch const clock{result.seconds["write"]};
     result.cells += cells.add(frame, input.pixels, found.cells, found.maps, pixel_size,
-                              classes.decided(), classes.scores());
+                              classes.decided(), classes.scores(), found.spread);
     if (nuclei)
       result.nuclei +=
           nuclei->add(frame, input.pixels, found.nuclei, found.nuclear_maps, pixel_size);

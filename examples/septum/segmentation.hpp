@@ -28,6 +28,7 @@ struct segmentation_request {
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
   double pixel_size_um = 0.0;  ///< 0: what image or model say
   bool pad_by_reflection = false;
+  bool measure_spread = true;  ///< how far the nets of an ensemble agree about each cell
   bool zero_nonfinite = false;
 };
 

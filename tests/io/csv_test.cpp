@@ -170,6 +170,26 @@ BOOST_AUTO_TEST_CASE(cells_have_one_row_each_with_units) {
   BOOST_CHECK_THROW(table.add("x", 0, sp::measure_regions(cells)), sp::shape_error);
 }
 
+BOOST_AUTO_TEST_CASE(cells_of_an_ensemble_carry_their_spread) {
+  test::temporary_folder const folder;
+  sp::labels cells = xt::zeros<std::int32_t>({4, 4});
+  cells(1, 1) = 1;
+  cells(3, 3) = 2;
+  auto const regions = sp::measure_regions(cells);
+  io::cells_writer table{folder / "cells.csv", {}, {}, true};
+  std::vector<io::net_spread> const spread{{2.5, 0.125}, {std::nan(""), 0}};
+  table.add("a.tif", 0, regions, 0.0, {}, {}, spread);
+  table.add("b.tif", 1, regions);
+  BOOST_CHECK_THROW(table.add("c.tif", 2, regions, 0.0, {}, {}, std::span{spread}.first(1)),
+                    sp::shape_error);
+  table.commit();
+  io::csv_table const back{folder / "cells.csv"};
+  BOOST_TEST(back.number<double>(0, back.column("area_sd_px")) == 2.5);
+  BOOST_TEST(back.number<double>(0, back.column("interior_sd")) == 0.125);
+  BOOST_TEST(back.text(1, back.column("area_sd_px")).empty());
+  BOOST_TEST(back.text(2, back.column("interior_sd")).empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_frame_without_cells_is_a_header) {
   test::temporary_folder const folder;
   io::cells_writer table{folder / "cells.csv", {}};

@@ -3,12 +3,14 @@
 #include <septum/io/trackmate.hpp>
 #include <septum/io/tracks.hpp>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <support/hostile.hpp>
 #include <support/shared_data.hpp>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -286,6 +288,53 @@ BOOST_AUTO_TEST_CASE(refuses_damaged_trackmate_files) {
   std::string const whole = "<TrackMate><Model>" + spot + "</Model></TrackMate>";
   for (std::size_t length = 1; length < whole.size(); ++length)
     BOOST_CHECK_THROW(static_cast<void>(read(whole.substr(0, length))()), sp::error);
+}
+
+BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte_gives_an_error_or_a_lineage) {
+  std::string const ctc = "1 0 3 0\n2 4 5 1\n3 4 6 1\n";
+  int refused_tables = 0;
+  test::for_each_damage(ctc, [&](std::string const& damaged, std::size_t, bool) {
+    try {
+      auto const tracks = sp::io::parse_ctc_tracks(damaged, "res_track.txt");
+      // What is still accepted is a lineage.
+      for (auto const& track : tracks) {
+        BOOST_TEST(track.label > 0);
+        BOOST_TEST(track.first_frame <= track.last_frame);
+        if (track.parent == 0) continue;
+        auto const mother = std::find_if(tracks.begin(), tracks.end(),
+                                         [&](auto const& t) { return t.label == track.parent; });
+        BOOST_REQUIRE(mother != tracks.end());
+        BOOST_TEST(mother->last_frame < track.first_frame);
+      }
+    } catch (sp::io_error const& failure) {
+      BOOST_TEST(failure.message().starts_with("res_track.txt: line "));
+      ++refused_tables;
+    }
+  });
+  BOOST_TEST(refused_tables > 50);
+  folder const at{"damage"};
+  std::string const xml =
+      "<TrackMate><Model><Spot ID=\"1\" FRAME=\"0\" POSITION_X=\"1\" POSITION_Y=\"2\"/>"
+      "<Spot ID=\"2\" FRAME=\"1\" POSITION_X=\"1\" POSITION_Y=\"2\"/>"
+      "<Edge SPOT_SOURCE_ID=\"1\" SPOT_TARGET_ID=\"2\"/></Model></TrackMate>";
+  std::string const links =
+      "source_frame,source_label,target_frame,target_label,kind\n0,1,1,2,link\n0,1,1,3,split\n";
+  int refused_files = 0;
+  for (auto const& [name, text] : {std::pair{"a.xml", xml}, std::pair{"links.csv", links}})
+    test::for_each_damage(text, [&](std::string const& damaged, std::size_t, bool) {
+      fs::path const path = at.path / name;
+      test::spill(path, damaged);
+      try {
+        if (path.extension() == ".xml")
+          static_cast<void>(sp::io::read_trackmate(path));
+        else
+          static_cast<void>(sp::io::read_links(path));
+      } catch (sp::error const& failure) {
+        BOOST_TEST(failure.message().find(name) != std::string::npos, failure.message());
+        ++refused_files;
+      }
+    });
+  BOOST_TEST(refused_files > 500);
 }
 
 BOOST_AUTO_TEST_CASE(checkpoints_of_tracking_keep_every_bit) {

@@ -88,6 +88,8 @@ BOOST_AUTO_TEST_CASE(nets_that_disagree) {
   auto const report = sp::audit_tracks(std::vector{track});
   BOOST_REQUIRE_EQUAL(report.suspicious.size(), 1U);
   BOOST_TEST((report.suspicious[0].reasons.at(0) == sp::suspicion::disagreement));
+  BOOST_TEST(report.disagreements == 1);
+  BOOST_TEST(report.suspicious[0].disagreement == 0.2, boost::test_tools::tolerance(1e-9));
   BOOST_TEST(report.suspicious[0].severity == 2.0, boost::test_tools::tolerance(1e-9));
   BOOST_TEST(report.tracks_with_error == 0);
   BOOST_TEST(sp::audit_tracks({}).tracks == 0);

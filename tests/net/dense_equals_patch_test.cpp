@@ -150,6 +150,19 @@ BOOST_AUTO_TEST_CASE(ensemble_is_the_mean_with_a_zero_border) {
       }
 }
 
+BOOST_AUTO_TEST_CASE(every_net_of_an_ensemble_speaks_for_itself) {
+  sp::image pixels = xt::ones<float>({30, 34, 2});
+  pixels(12, 11, 0) = 5.0F;
+  auto const first = random_parameters<two_pools, float>(1);
+  auto const second = random_parameters<two_pools, float>(2);
+  sp::ensemble<two_pools, sp::reference> nets{{first, second}, {.largest_tile = 7}};
+  auto const each = nets.predict_each(pixels);
+  BOOST_REQUIRE_EQUAL(each.nets.size(), 2U);
+  BOOST_TEST((each.mean == nets.predict(pixels)));
+  BOOST_TEST((each.nets[0] == sp::ensemble<two_pools, sp::reference>{{first}}.predict(pixels)));
+  BOOST_TEST((each.nets[1] == sp::ensemble<two_pools, sp::reference>{{second}}.predict(pixels)));
+}
+
 BOOST_AUTO_TEST_CASE(refusals) {
   auto const set = random_parameters<two_pools, float>(1);
   using one = sp::ensemble<two_pools, sp::reference>;

@@ -104,7 +104,8 @@ class sandbox {
   template <class Net = septum::bn_feature_net_31x31<>>
   void write_model(std::string const& name,
                    std::string const& architecture = "bn_feature_net_31x31",
-                   std::vector<std::string> const& channels = {"phase"}) const {
+                   std::vector<std::string> const& channels = {"phase"},
+                   std::uint64_t seed = 1) const {
     septum::model model;
     model.description.architecture = architecture;
     model.description.signature = septum::base_stack_t<Net>::signature;
@@ -114,7 +115,7 @@ class sandbox {
     model.description.normalizer = "median_box";
     model.description.normalizer_window = septum::base_stack_t<Net>::receptive_field;
     model.layout = septum::tensor_layout<Net>();
-    model.parameter_sets.push_back(septum::he_normal<Net>({1, 1}));
+    model.parameter_sets.push_back(septum::he_normal<Net>({seed, 1}));
     septum::io::write_model(path(name), model);
   }
 

@@ -14,18 +14,26 @@
 
 namespace septum::inline SEPTUM_ABI::io {
 
+/// How far the nets of an ensemble agree about a cell; NaN where it is not known.
+struct net_spread {
+  double area_sd_px = 0;   ///< standard deviation of its area between the nets
+  double interior_sd = 0;  ///< of its mean interior probability
+};
+
 /// Writes `cells.csv`: one row per cell per frame, units in the header. Columns: image, frame,
 /// label, class, area_px, area_um2, centroid_y_px, centroid_x_px, major_axis_px, minor_axis_px,
 /// eccentricity, solidity, orientation_rad, perimeter_px, touches_border, mean_<channel> of every
-/// channel, and score_<class> of every class to choose from. Fields that are not known (area_um2
+/// channel, score_<class> of every class to choose from, and for ensembles area_sd_px and
+/// interior_sd. Fields that are not known (area_um2
 /// without a pixel size, class) are empty.
 class cells_writer {
  public:
   cells_writer(std::filesystem::path const& path, std::vector<std::string> const& channels,
-               std::vector<std::string> const& scored_classes = {})
+               std::vector<std::string> const& scored_classes = {}, bool with_spread = false)
       : channels_{channels.size()},
         scores_{scored_classes.size()},
-        table_{path, columns(channels, scored_classes)} {}
+        with_spread_{with_spread},
+        table_{path, columns(channels, scored_classes, with_spread)} {}
 
   /// Appends the cells of one frame; regions of area 0 (numbers that no pixel carries) are left
   /// out.
@@ -34,11 +42,17 @@ class cells_writer {
   /// @param pixel_size_um  0 when unknown
   /// @param classes        name of the class of every entry of `cells`, or empty
   /// @param scores         of every scored class, for every entry of `cells`
-  /// throws     shape_error when a cell lacks the intensity of a channel or a score, or `classes`
-  ///            or `scores` have another length
+  /// @param spread         for every entry of `cells`, or empty
+  /// throws     shape_error when a cell lacks the intensity of a channel or a score, or `classes`,
+  ///            `scores` or `spread` have another length
   void add(std::string_view name, std::int64_t frame, std::span<region_properties const> cells,
            double pixel_size_um = 0.0, std::span<std::string const> classes = {},
-           std::span<std::vector<double> const> scores = {}) {
+           std::span<std::vector<double> const> scores = {},
+           std::span<net_spread const> spread = {}) {
+    SEPTUM_EXPECTS(spread.empty() || spread.size() == cells.size(),
+                   shape_error("septum.cells.4", "cells: expected the spread of each of " +
+                                                     to_text(cells.size()) + " cells, found " +
+                                                     to_text(spread.size())));
     SEPTUM_EXPECTS(classes.empty() || classes.size() == cells.size(),
                    shape_error("septum.cells.1", "cells: expected a class for each of " +
                                                      to_text(cells.size()) + " cells, found " +
@@ -77,6 +91,10 @@ class cells_writer {
       for (std::size_t channel = 0; channel < channels_; ++channel)
         fields.push_back(csv_field(cell.intensity[channel].mean));
       for (std::size_t k = 0; k < scores_; ++k) fields.push_back(csv_field(scores[i][k]));
+      if (with_spread_) {
+        fields.push_back(spread.empty() ? std::string{} : csv_field(spread[i].area_sd_px));
+        fields.push_back(spread.empty() ? std::string{} : csv_field(spread[i].interior_sd));
+      }
       table_.row_of(fields);
       ++rows_;
     }
@@ -88,18 +106,21 @@ class cells_writer {
 
  private:
   [[nodiscard]] static std::vector<std::string> columns(
-      std::vector<std::string> const& channels, std::vector<std::string> const& scored_classes) {
+      std::vector<std::string> const& channels, std::vector<std::string> const& scored_classes,
+      bool with_spread) {
     std::vector<std::string> names{
         "image",        "frame",         "label",           "class",         "area_px",
         "area_um2",     "centroid_y_px", "centroid_x_px",   "major_axis_px", "minor_axis_px",
         "eccentricity", "solidity",      "orientation_rad", "perimeter_px",  "touches_border"};
     for (std::string const& channel : channels) names.push_back("mean_" + channel);
     for (std::string const& name : scored_classes) names.push_back("score_" + name);
+    if (with_spread) names.insert(names.end(), {"area_sd_px", "interior_sd"});
     return names;
   }
 
   std::size_t channels_;
   std::size_t scores_;
+  bool with_spread_;
   csv_writer table_;
   std::size_t rows_ = 0;
 };

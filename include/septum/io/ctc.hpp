@@ -23,6 +23,7 @@
 #include <system_error>
 #include <utility>
 #include <vector>
+#include <xtensor/xtensor.hpp>
 
 namespace septum::inline SEPTUM_ABI::io {
 
@@ -132,12 +133,8 @@ class ctc_writer {
                               detail::shown(folder_) + ": expected ascending frames from " +
                                   to_text(next_) + ", found " + to_text(tracked[i].frame),
                               fault::internal));
-      labels empty;
-      for (; next_ < tracked[i].frame; ++next_) {
-        if (empty.size() != cells[i].size()) empty = labels::from_shape(cells[i].shape());
-        empty.fill(0);
-        write(empty, next_);
-      }
+      for (; next_ < tracked[i].frame; ++next_)
+        write(xt::zeros<std::uint16_t>(cells[i].shape()), next_);
       ++next_;
     }
     for_each_task(threads, static_cast<std::ptrdiff_t>(cells.size()), [&](std::ptrdiff_t i) {
@@ -155,17 +152,21 @@ class ctc_writer {
   }
 
  private:
-  [[nodiscard]] labels renamed(labels const& cells, tracked_frame const& tracked) const {
-    labels mask = cells;
+  using mask_image = xt::xtensor<std::uint16_t, 2>;
+
+  [[nodiscard]] mask_image renamed(labels const& cells, tracked_frame const& tracked) const {
+    mask_image mask = mask_image::from_shape(cells.shape());
+    std::int32_t const* const from = cells.data();
+    std::uint16_t* const to = mask.data();
     std::int32_t last_id = 0;
-    std::int32_t last_label = 0;
-    for (std::int32_t& value : mask) {
-      if (value == 0) continue;
-      if (value != last_id) {
-        last_id = value;
-        last_label = static_cast<std::int32_t>(label_of(tracked, value));
+    std::uint16_t last_label = 0;
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      if (from[i] != last_id) {
+        last_id = from[i];
+        last_label = last_id == 0 ? std::uint16_t{0}
+                                  : static_cast<std::uint16_t>(label_of(tracked, last_id));
       }
-      value = last_label;
+      to[i] = last_label;
     }
     return mask;
   }
@@ -188,10 +189,11 @@ class ctc_writer {
     return cell->label;
   }
 
-  void write(labels const& mask, std::int64_t frame) const {
+  void write(mask_image const& mask, std::int64_t frame) const {
     std::string number = to_text(frame - first_frame_);
     number.insert(0, digits_ - std::min(digits_, number.size()), '0');
-    write_tiff(folder_ / ("mask" + number + ".tif"), mask, {.label_bits = 16});
+    // Masks are large areas of one number: the fastest level makes them nearly as small.
+    write_tiff(folder_ / ("mask" + number + ".tif"), mask, {.deflate_level = 1});
   }
 
   std::filesystem::path folder_;

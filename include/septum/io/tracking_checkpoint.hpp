@@ -113,6 +113,8 @@ class tracking_tape {
     move(c.moved);
     move(c.velocity);
     integer(c.born);
+    real(c.full_area);
+    integer(c.whole_since);
     flag(c.half_divided);
     cell(c.daughter);
   }

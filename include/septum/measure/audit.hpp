@@ -45,7 +45,8 @@ struct suspicious_cell {
   std::int64_t track = 0;
   double severity = 0;  ///< sum over reasons; 1 is at the limit
   std::vector<suspicion> reasons{};
-  double change = 0;  ///< relative change of area since the frame before, 0 when not compared
+  double change = 0;        ///< relative change of area since the frame before, 0 when not compared
+  double disagreement = 0;  ///< standard deviation of the area between nets / area; 0: unknown
 };
 
 /// Counts of the audit, and where to look.
@@ -59,6 +60,7 @@ struct audit_report {
   std::int64_t appeared = 0;
   std::int64_t lost = 0;
   std::int64_t uneven_divisions = 0;
+  std::int64_t disagreements = 0;  ///< cells about whose area the nets differ by the limit or more
   std::vector<suspicious_cell> suspicious;  ///< most severe first
 
   /// Jumps per link, the paper's error rate; nothing without links.
@@ -86,6 +88,8 @@ class track_auditor {
     cell.frame = track_->points[point].frame;
     cell.label = track_->points[point].label;
     cell.track = track_->track;
+    if (double const area = track_->points[point].area; area > 0)
+      cell.disagreement = track_->points[point].area_sd / area;
     cell.severity += severity;
     cell.reasons.push_back(reason);
     if (change != 0) cell.change = change;
@@ -118,8 +122,10 @@ class track_auditor {
     for (std::size_t i = 0; i < track.points.size(); ++i) {
       cell_observation const& now = track.points[i];
       ++report.cells;
-      if (now.area > 0 && now.area_sd / now.area >= limits.disagreement)
+      if (now.area > 0 && now.area_sd / now.area >= limits.disagreement) {
+        ++report.disagreements;
         auditor.blame(i, suspicion::disagreement, now.area_sd / now.area / limits.disagreement);
+      }
       if (i == 0 || now.frame - track.points[i - 1].frame != 1) continue;
       ++report.links;
       double const change = now.area / track.points[i - 1].area - 1;

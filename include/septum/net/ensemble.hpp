@@ -7,6 +7,7 @@
 #include <septum/net/tiled.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -31,6 +32,12 @@ struct inference_options {
   std::function<void(std::size_t, std::size_t)> progress{};
 };
 
+/// Class probabilities of an ensemble, and of each of its nets. Axes row, column, class.
+struct ensemble_maps {
+  probabilities mean;
+  std::vector<probabilities> nets;
+};
+
 /// Runs parameter sets of one net over whole images, tile by tile, and averages their
 /// probabilities. Compiled once, whatever nets a program has; made by ensemble<>, which see.
 class ensemble_runner {
@@ -53,7 +60,24 @@ class ensemble_runner {
   /// Mean class probabilities of a normalised image, zero in the border of (field - 1) / 2 pixels
   /// that the net cannot see. Axes row, column, class.
   /// @throws shape_error on an image smaller than the field or with other channels
-  [[nodiscard]] probabilities predict(image const& pixels) {
+  [[nodiscard]] probabilities predict(image const& pixels) { return run(pixels, nullptr); }
+
+  /// The same, and what every net says by itself; takes the memory of one more result per net.
+  [[nodiscard]] ensemble_maps predict_each(image const& pixels) {
+    ensemble_maps maps;
+    maps.nets.resize(size());
+    maps.mean = run(pixels, &maps.nets);
+    return maps;
+  }
+
+  /// Number of nets.
+  [[nodiscard]] std::size_t size() const { return folded_.size(); }
+  [[nodiscard]] inference_options const& options() const { return options_; }
+  /// Per layer of the last prepared net: backend, time, work (net/net.hpp).
+  [[nodiscard]] std::vector<layer_report> report() const { return net_.report(); }
+
+ private:
+  [[nodiscard]] probabilities run(image const& pixels, std::vector<probabilities>* each) {
     auto const height = static_cast<int>(pixels.shape()[0]);
     auto const width = static_cast<int>(pixels.shape()[1]);
     SEPTUM_EXPECTS(static_cast<int>(pixels.shape()[2]) == properties_.input_channels,
@@ -66,12 +90,15 @@ class ensemble_runner {
                    [&](int rows, int columns) { return tile_bytes(rows, columns); },
                    options_.budget_bytes, options_.largest_tile, {grid.period, grid.margin});
     prepare(plan);
-    probabilities mean = xt::zeros<float>(
-        {pixels.shape()[0], pixels.shape()[1], static_cast<std::size_t>(properties_.classes)});
+    std::array const extents{pixels.shape()[0], pixels.shape()[1],
+                             static_cast<std::size_t>(properties_.classes)};
+    probabilities mean = xt::zeros<float>(extents);
+    if (each != nullptr)
+      for (probabilities& maps : *each) maps = xt::zeros<float>(extents);
     auto const corners = plan.tiles();
     auto const tile_rows = static_cast<std::size_t>(plan.tile_height);
     for (std::size_t k = 0; k < corners.size(); ++k)
-      predict_tile(pixels, plan, corners[k], mean, [&](std::size_t net, int row) {
+      predict_tile(pixels, plan, corners[k], mean, each, [&](std::size_t net, int row) {
         if (options_.progress)
           options_.progress((k * size() + net) * tile_rows + static_cast<std::size_t>(row),
                             corners.size() * size() * tile_rows);
@@ -79,13 +106,6 @@ class ensemble_runner {
     return mean;
   }
 
-  /// Number of nets.
-  [[nodiscard]] std::size_t size() const { return folded_.size(); }
-  [[nodiscard]] inference_options const& options() const { return options_; }
-  /// Per layer of the last prepared net: backend, time, work (net/net.hpp).
-  [[nodiscard]] std::vector<layer_report> report() const { return net_.report(); }
-
- private:
   // Maps of the net, copy of the input, output of one net, sum of all.
   [[nodiscard]] std::size_t tile_bytes(int height, int width) const {
     auto const pixels = static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
@@ -112,7 +132,7 @@ class ensemble_runner {
 
   template <class Poll>
   void predict_tile(image const& pixels, tile_plan const& plan, tile_plan::tile corner,
-                    probabilities& mean, Poll const& poll) {
+                    probabilities& mean, std::vector<probabilities>* each, Poll const& poll) {
     auto const row_values = static_cast<std::size_t>(tile_width_) *
                             static_cast<std::size_t>(properties_.input_channels);
     for (int row = 0; row < tile_height_; ++row)
@@ -126,21 +146,27 @@ class ensemble_runner {
     auto const outputs = static_cast<std::size_t>(y.size());
     for (std::size_t k = 0; k < packed_.size(); ++k) {
       net_.forward(packed_[k], x, y, [&](int row) { poll(k, row); });
+      if (each != nullptr) place_tile(y.data(), 1, plan, corner, (*each)[k]);
       if (k == 0)
         std::copy_n(y.data(), outputs, sum_.data());
       else
         for (std::size_t i = 0; i < outputs; ++i) sum_.data()[i] += y.data()[i];
     }
-    auto const count = static_cast<float>(packed_.size());
+    place_tile(sum_.data(), static_cast<float>(packed_.size()), plan, corner, mean);
+  }
+
+  /// Puts the part of a tile that belongs to the result where it belongs, divided by `count`.
+  void place_tile(float const* tile, float count, tile_plan const& plan, tile_plan::tile corner,
+                  probabilities& result) const {
     int const border = (properties_.receptive_field - 1) / 2;
     auto const classes = static_cast<std::size_t>(properties_.classes);
     auto const out_values = static_cast<std::size_t>(plan.tile_width) * classes;
     auto const kept = static_cast<std::size_t>(plan.columns_of(corner.column)) * classes;
     int const rows = plan.rows_of(corner.row);
     for (int row = 0; row < rows; ++row) {
-      float* const to = &mean(static_cast<std::size_t>(corner.row + row + border),
-                              static_cast<std::size_t>(corner.column + border), std::size_t{0});
-      float const* const from = sum_.data() + static_cast<std::size_t>(row) * out_values;
+      float* const to = &result(static_cast<std::size_t>(corner.row + row + border),
+                                static_cast<std::size_t>(corner.column + border), std::size_t{0});
+      float const* const from = tile + static_cast<std::size_t>(row) * out_values;
       for (std::size_t i = 0; i < kept; ++i) to[i] = from[i] / count;
     }
   }

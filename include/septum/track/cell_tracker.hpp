@@ -32,11 +32,13 @@ struct remembered_cell {
   detection form;                      ///< as it looked when it was last seen alone
   std::vector<detail::form_run> runs;  ///< its pixels then
   std::int64_t form_frame = 0;
-  displacement moved;         ///< where it has gone since, as far as known
-  displacement velocity;      ///< px per frame
-  std::int64_t born = -1;     ///< frame of its birth by division; -1 when nobody saw it
-  bool half_divided = false;  ///< one daughter was found; only the other one may follow
-  detection daughter;         ///< that one, as first seen
+  displacement moved;            ///< where it has gone since, as far as known
+  displacement velocity;         ///< px per frame
+  std::int64_t born = -1;        ///< frame of its birth by division; -1 when nobody saw it
+  double full_area = 0;          ///< largest of late: what it is compared with to see it condense
+  std::int64_t whole_since = 0;  ///< frame from which on it was seen away from the border
+  bool half_divided = false;     ///< one daughter was found; only the other one may follow
+  detection daughter;            ///< that one, as first seen
 };
 
 /// Everything that a `cell_tracker` knows: enough to go on after a restart as if there was none.
@@ -122,6 +124,8 @@ class cell_tracker {
     cell.frame = cell.form_frame = frame.frame;
     cell.id = frame.cells[j].id;
     cell.form = frame.cells[j];
+    cell.full_area = cell.form.area;
+    cell.whole_since = frame.frame;
     if (j < forms.size()) cell.runs = std::move(forms[j]);
     return cell;
   }
@@ -251,7 +255,8 @@ class cell_tracker {
                      .growth = state_.growth * frames,
                      .first_overlap = a.overlap,
                      .second_overlap = b.overlap,
-                     .age = age_of(cell, frame.frame)});
+                     .age = age_of(cell, frame.frame),
+                     .condensation = condensation_of(cell)});
   }
 
   /// The first daughter is taken as it was seen, in the mother's own frame of reference.
@@ -271,7 +276,16 @@ class cell_tracker {
                      .growth = state_.growth * frames,
                      .first_overlap = first.area,
                      .second_overlap = n.overlap,
-                     .age = age_of(cell, frame.frame)});
+                     .age = age_of(cell, frame.frame),
+                     .condensation = condensation_of(cell)});
+  }
+
+  /// ln of the area that a cell has lost of late; NaN where that is not known.
+  [[nodiscard]] static double condensation_of(remembered_cell const& cell) {
+    constexpr std::int64_t enough = 4;
+    if (cell.form_frame - cell.whole_since < enough || cell.form.at_border || !(cell.form.area > 0))
+      return std::numeric_limits<double>::quiet_NaN();
+    return std::log(cell.full_area / cell.form.area);
   }
 
   [[nodiscard]] static int age_of(remembered_cell const& cell, std::int64_t frame) {
@@ -423,7 +437,8 @@ class cell_tracker {
       }
       detection const& to = frame.cells[at(first)];
       double const change = area_change(cell, to, frame.frame);
-      if (change < -area_jump && divisions) {
+      // At the border a cell that halves is leaving.
+      if (change < -area_jump && divisions && !to.at_border && !cell.form.at_border) {
         remembered_cell mother = cell;
         mother.half_divided = true;
         mother.daughter = to;
@@ -443,6 +458,10 @@ class cell_tracker {
       double const moved_x = to.x - cell.form.x - cell.moved.x;
       same.velocity = {net.y + moved_y / (2 * frames), net.x + moved_x / (2 * frames), net.z};
       same.born = cell.born;
+      // What a cell had many frames ago is forgotten little by little.
+      constexpr double kept = 0.96;
+      same.full_area = std::max(to.area, cell.full_area * kept);
+      if (!to.at_border) same.whole_since = cell.form.at_border ? frame.frame : cell.whole_since;
       next.push_back(std::move(same));
       if (std::abs(change) < area_jump)
         growths.push_back(std::log(to.area / cell.form.area) /
@@ -480,7 +499,8 @@ class cell_tracker {
   tracker.link.max_distance = 30;
   tracker.link.overlap_weight = 0.7;
   tracker.alone_price = 0.7;
-  tracker.division_price = 0.4;
+  tracker.border_price = 0.7;
+  tracker.division_price = 0.1;
   tracker.area_jump = 0.45;
   tracker.division.max_distance = 40;
   tracker.division.overlap_weight = 0.5;
@@ -488,6 +508,8 @@ class cell_tracker {
   tracker.division.largest_ratio = 1.7;
   tracker.division.border_share = 0.5;
   tracker.division.least_age = 5;
+  tracker.division.border_outside_weight = 0.3;
+  tracker.division.condensation_weight = 0.8;
   return tracker;
 }
 
