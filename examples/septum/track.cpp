@@ -104,9 +104,15 @@ void register_track(CLI::App& app, common_options& common) {
                    "Accept missing frame numbers and keep the true times");
   command.add_flag("--no-ctc", given->no_ctc, "Leave out ctc/, which holds at most 65535 labels");
   command.add_flag("--trackmate", request.write_trackmate, "Write trackmate.xml as well");
-  command.add_option("--pixel-size", request.pixel_size_um, "um per pixel, for trackmate.xml")
+  command.add_flag("--geff", request.write_geff,
+                   "Write tracks.geff as well, a graph in Zarr (Graph Exchange File Format)");
+  command
+      .add_option("--pixel-size", request.pixel_size_um,
+                  "um per pixel, for trackmate.xml and tracks.geff")
       ->check(CLI::PositiveNumber);
-  command.add_option("--frame-interval", request.frame_interval_min, "min, for trackmate.xml")
+  command
+      .add_option("--frame-interval", request.frame_interval_min,
+                  "min, for trackmate.xml and tracks.geff")
       ->check(CLI::PositiveNumber);
   command.add_option("--checkpoint", request.checkpoint,
                      "File to go on from when it exists; written every 50 frames");

@@ -8,6 +8,7 @@
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/ctc.hpp>
+#include <septum/io/geff.hpp>
 #include <septum/io/output_folder.hpp>
 #include <septum/io/tracking_checkpoint.hpp>
 #include <septum/io/trackmate.hpp>
@@ -139,6 +140,17 @@ sp::io::trackmate_units units_of(tracking_request const& request, sp::labels con
     units.columns = static_cast<std::int64_t>(first.shape()[1]);
   }
   return units;
+}
+
+void write_graphs(sp::io::output_folder const& folder, tracking_request const& request,
+                  frames_span frames, std::span<sp::cell_link const> links,
+                  sp::io::trackmate_units const& units) {
+  if (request.write_trackmate)
+    sp::io::write_trackmate(folder.file("trackmate.xml"), frames, links, units);
+  if (!request.write_geff) return;
+  fs::path const place = folder.path() / "tracks.geff";
+  fs::create_directories(place);
+  sp::io::write_geff(place, frames, links, units);
 }
 
 /// Reads label images some at a time, several at once.
@@ -311,7 +323,7 @@ class streaming_run {
     auto done = builder_.push(frame, links);
     frame.pixels = {};
     if (!request_.checkpoint.empty()) remember(frame, links);
-    if (request_.write_trackmate) {
+    if (request_.write_trackmate || request_.write_geff) {
       all_links_.insert(all_links_.end(), links.begin(), links.end());
       all_frames_.push_back(std::move(frame));
     }
@@ -353,9 +365,7 @@ class streaming_run {
     links_.commit();
     write_trees(folder_, tracks);
     sink_.commit(tracks);
-    if (request_.write_trackmate)
-      sp::io::write_trackmate(folder_.file("trackmate.xml"), all_frames_, all_links_,
-                              units_of(request_, first_));
+    write_graphs(folder_, request_, all_frames_, all_links_, units_of(request_, first_));
     watch_.time("write", [&] { folder_.commit(); });
     summary_.peak_bytes = peak_memory_bytes();
     return summary_;
@@ -429,8 +439,7 @@ tracking_summary track_labels_in_two_steps(label_movie const& movie,
     sink.write(std::span{lineage.frames}.subspan(next, end - next));
   }
   sink.commit(lineage.tracks);
-  if (request.write_trackmate)
-    sp::io::write_trackmate(folder.file("trackmate.xml"), frames, links, units_of(request, first));
+  write_graphs(folder, request, frames, links, units_of(request, first));
   folder.commit();
   summary.peak_bytes = peak_memory_bytes();
   return summary;
@@ -474,8 +483,7 @@ tracking_summary track_points(fs::path const& points, tracking_request const& re
   auto const lineage = sp::make_lineage(frames, without_doubtful_merges(links));
   count(summary, lineage.tracks);
   write_trees(folder, lineage.tracks);
-  if (request.write_trackmate)
-    sp::io::write_trackmate(folder.file("trackmate.xml"), frames, links, units_of(request, {}));
+  write_graphs(folder, request, frames, links, units_of(request, {}));
   folder.commit();
   summary.peak_bytes = peak_memory_bytes();
   return summary;

@@ -22,6 +22,7 @@ struct tracking_request {
   bool correct_drift = false;
   bool write_masks = true;  ///< the folder in the format of the Cell Tracking Challenge
   bool write_trackmate = false;
+  bool write_geff = false;
   double pixel_size_um = 0.0;  ///< 0: unknown
   double frame_interval_min = 0.0;
   std::filesystem::path checkpoint;  ///< empty: none

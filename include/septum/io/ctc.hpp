@@ -192,8 +192,7 @@ class ctc_writer {
   void write(mask_image const& mask, std::int64_t frame) const {
     std::string number = to_text(frame - first_frame_);
     number.insert(0, digits_ - std::min(digits_, number.size()), '0');
-    // Masks are large areas of one number: the fastest level makes them nearly as small.
-    write_tiff(folder_ / ("mask" + number + ".tif"), mask, {.deflate_level = 1});
+    write_tiff(folder_ / ("mask" + number + ".tif"), mask);
   }
 
   std::filesystem::path folder_;

@@ -241,7 +241,6 @@ class tiff_reader {
 /// How images are written.
 struct tiff_write_options {
   bool compress = true;        ///< Deflate with the predictor that suits the type
-  int deflate_level = 6;       ///< 1, the fastest, to 9, the smallest
   double pixel_size_um = 0.0;  ///< side of a pixel in micrometres; 0 when unknown
   int label_bits = 0;          ///< 16 or 32 for labels; 0 chooses the narrower one that fits
   double interval_s = 0.0;     ///< seconds from one frame to the next; 0 when unknown
@@ -292,10 +291,8 @@ class tiff_writer {
     set(TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
     set(TIFFTAG_ROWSPERSTRIP, strip_rows);
     set(TIFFTAG_COMPRESSION, options.compress ? COMPRESSION_ADOBE_DEFLATE : COMPRESSION_NONE);
-    if (options.compress) {
+    if (options.compress)
       set(TIFFTAG_PREDICTOR, real ? PREDICTOR_FLOATINGPOINT : PREDICTOR_HORIZONTAL);
-      set(TIFFTAG_ZIPQUALITY, std::clamp(options.deflate_level, 1, 9));
-    }
     if (!description.empty()) set(TIFFTAG_IMAGEDESCRIPTION, description.c_str());
     if (options.pixel_size_um > 0.0) {
       // With ImageJ's description, which names the unit, pixels per micrometre; else per

@@ -125,6 +125,8 @@ inline constexpr std::string_view trackmate_features =
     "dimension=\"NONE\" isint=\"true\" />\n"
     "        <Feature feature=\"LINK_COST\" name=\"Edge cost\" shortname=\"Cost\" "
     "dimension=\"COST\" isint=\"false\" />\n"
+    "        <Feature feature=\"EDGE_TIME\" name=\"Edge time\" shortname=\"Edge T\" "
+    "dimension=\"TIME\" isint=\"false\" />\n"
     "      </EdgeFeatures>\n"
     "      <TrackFeatures>\n"
     "        <Feature feature=\"TRACK_INDEX\" name=\"Track index\" shortname=\"Index\" "
@@ -133,6 +135,20 @@ inline constexpr std::string_view trackmate_features =
     "isint=\"true\" />\n"
     "      </TrackFeatures>\n"
     "    </FeatureDeclarations>\n";
+
+/// No filter leaves anything out, and no analyzer has to be run again. Readers expect all of them.
+inline constexpr std::string_view trackmate_settings =
+    "    <InitialSpotFilter feature=\"QUALITY\" value=\"0.0\" isabove=\"true\" />\n"
+    "    <SpotFilterCollection />\n"
+    "    <TrackFilterCollection />\n"
+    "    <AnalyzerCollection>\n"
+    "      <SpotAnalyzers />\n"
+    "      <EdgeAnalyzers />\n"
+    "      <TrackAnalyzers />\n"
+    "    </AnalyzerCollection>\n"
+    "  </Settings>\n"
+    "  <GUIState state=\"ConfigureViews\" />\n"
+    "</TrackMate>\n";
 
 }  // namespace detail
 
@@ -186,7 +202,10 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
     for (cell_link const& link : tracks[t])
       text += "        <Edge SPOT_SOURCE_ID=" + quoted(number.of(link.source_frame, link.source)) +
               " SPOT_TARGET_ID=" + quoted(number.of(link.target_frame, link.target)) +
-              " LINK_COST=" + quoted(link.cost) + " />\n";
+              " LINK_COST=" + quoted(link.cost) + " EDGE_TIME=" +
+              quoted(units.frame_interval *
+                     static_cast<double>(link.source_frame + link.target_frame) / 2) +
+              " />\n";
     text += "      </Track>\n";
     flush(enough);
   }
@@ -200,7 +219,11 @@ inline void write_trackmate(std::filesystem::path const& path, std::span<frame_c
       " nslices=\"1\" nframes=" + quoted(last_frame + 1) +
       " pixelwidth=" + quoted(units.pixel_size) + " pixelheight=" + quoted(units.pixel_size) +
       " voxeldepth=\"1.0\" timeinterval=" + quoted(units.frame_interval) +
-      " />\n  </Settings>\n  <GUIState state=\"ConfigureViews\" />\n</TrackMate>\n";
+      " />\n    <BasicSettings xstart=\"0\" xend=" +
+      quoted(std::max<std::int64_t>(units.columns - 1, 0)) +
+      " ystart=\"0\" yend=" + quoted(std::max<std::int64_t>(units.rows - 1, 0)) +
+      " zstart=\"0\" zend=\"0\" tstart=\"0\" tend=" + quoted(last_frame) + " />\n";
+  text += detail::trackmate_settings;
   flush(0);
   file.commit();
 }
