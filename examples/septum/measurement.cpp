@@ -49,6 +49,17 @@ std::vector<measured_frame> list_measured_frames(measurement_request const& requ
       frame.image = found->second;
     frames.push_back(std::move(frame));
   }
+  bool const matched = std::any_of(frames.begin(), frames.end(),
+                                   [](measured_frame const& frame) { return frame.image; });
+  if (matched || request.images.empty()) return frames;
+  // Images and label images go by other names: then their frame numbers tell.
+  std::map<std::int64_t, std::size_t> image_of_number;
+  for (std::size_t k = 0; k < request.images.size(); ++k)
+    image_of_number.emplace(request.images[k].index, k);
+  if (image_of_number.size() != request.images.size()) image_of_number.clear();
+  for (auto& frame : frames)
+    if (auto const found = image_of_number.find(frame.number); found != image_of_number.end())
+      frame.image = found->second;
   return frames;
 }
 

@@ -25,7 +25,7 @@ struct measurement_request {
   std::filesystem::path links;        ///< links.csv; empty: no growth
   std::filesystem::path nuclei;       ///< label images of nuclei by the same names; empty: none
   std::filesystem::path cells_table;  ///< cells.csv of the segmentation; empty: none
-  std::vector<input_frame> images;    ///< matched to label images by their stems; may be empty
+  std::vector<input_frame> images;    ///< matched to label images by stem, or else by number
   std::vector<std::string> channels;  ///< of the images
   std::string reporter;               ///< channel of a translocation reporter; empty: none
   double pixel_size_um = 0;           ///< 0: what the label images say

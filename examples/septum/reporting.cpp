@@ -197,8 +197,10 @@ void put_growth(report::page& page, measurement const& measured) {
               "Area of every cell over time. On this axis exponential growth is a straight line; "
               "lines of one colour descend from one cell. Click a line to follow its track.",
               report::figure_place::wide);
-  page.figure("growth_rates", report::rate_histogram(measured.curves),
-              "Exponential growth rate of every track of three points or more.");
+  page.figure(
+      "growth_rates", report::rate_histogram(measured.curves),
+      "Exponential growth rate of every track of three points or more. A light bar at an end "
+      "also holds what lies beyond.");
   page.figure("growth_rate_over_time",
               report::rate_over_time(measured.curves, measured.frame_interval_min),
               "Rate of the frames around each frame, continued through divisions: median of the "

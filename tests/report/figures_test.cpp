@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -154,6 +155,31 @@ BOOST_AUTO_TEST_CASE(histograms_count_every_finite_value_once) {
   std::string const svg = report::histogram_plot({.x = {.label = "area"}}, bins);
   BOOST_TEST(well_formed(svg));
   BOOST_TEST(count(svg, "fill=\"#0072B2\"") == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(outliers_do_not_press_a_histogram_into_one_bar) {
+  std::vector<double> values;
+  for (int i = 0; i < 200; ++i) values.push_back(1 + 0.001 * i);
+  values.push_back(50);
+  values.push_back(-30);
+  auto const whole = report::bin_values(values, 20);
+  BOOST_TEST(*std::max_element(whole.counts.begin(), whole.counts.end()) == 200);
+  auto const inner = report::bin_values(values, 20, 0.01);
+  BOOST_TEST(inner.open_below);
+  BOOST_TEST(inner.open_above);
+  BOOST_TEST(inner.edges.front() > 0.9);
+  BOOST_TEST(inner.edges.back() < 1.3);
+  BOOST_TEST(*std::max_element(inner.counts.begin(), inner.counts.end()) < 30);
+  BOOST_TEST(std::accumulate(inner.counts.begin(), inner.counts.end(), std::int64_t{0}) == 202);
+  std::string const svg = report::histogram_plot({.x = {.label = "rate"}}, inner);
+  BOOST_TEST(well_formed(svg));
+  BOOST_TEST(count(svg, "fill=\"#56B4E9\"") == 2U);
+  BOOST_TEST(count(svg, " and above: 1") == 1U);
+  // Without outliers the bins cover everything.
+  values.resize(200);
+  auto const plain = report::bin_values(values, 20, 0.01);
+  BOOST_TEST(!plain.open_below);
+  BOOST_TEST(plain.edges.back() == 1.199, boost::test_tools::tolerance(1e-12));
 }
 
 BOOST_AUTO_TEST_CASE(learning_curves_show_validation_only_when_there_is_one) {

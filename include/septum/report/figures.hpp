@@ -270,12 +270,17 @@ class plot_area {
 struct histogram_bins {
   std::vector<double> edges{};
   std::vector<std::int64_t> counts{};
+  bool open_below = false;  ///< the first bin also holds what lies below it
+  bool open_above = false;  ///< the last bin also holds what lies above it
 };
 
 /// Sorts finite numbers into bins of equal width that cover them; the last bin holds its upper
 /// edge.
 /// @param bins  their number; 0 chooses 2 n^(1/3), between 5 and 60 (Rice's rule)
-[[nodiscard]] inline histogram_bins bin_values(std::span<double const> values, int bins = 0) {
+/// @param tail  share of the numbers at either end that the bins need not cover, so that a few
+///              outliers do not press all others into one bar; the outermost bins hold them
+[[nodiscard]] inline histogram_bins bin_values(std::span<double const> values, int bins = 0,
+                                               double tail = 0) {
   std::vector<double> finite;
   std::copy_if(values.begin(), values.end(), std::back_inserter(finite),
                [](double value) { return std::isfinite(value); });
@@ -283,6 +288,18 @@ struct histogram_bins {
   auto const [least, most] = std::minmax_element(finite.begin(), finite.end());
   double low = *least;
   double high = *most;
+  histogram_bins result;
+  if (tail > 0) {
+    std::sort(finite.begin(), finite.end());
+    auto const last = static_cast<double>(finite.size() - 1);
+    double const inner_low = finite[static_cast<std::size_t>(tail * last)];
+    double const inner_high = finite[static_cast<std::size_t>((1 - tail) * last)];
+    double const margin = (inner_high - inner_low) / 4;
+    result.open_below = low < inner_low - margin && margin > 0;
+    result.open_above = high > inner_high + margin && margin > 0;
+    if (result.open_below) low = inner_low - margin;
+    if (result.open_above) high = inner_high + margin;
+  }
   if (!(high - low > 1e-12 * std::max(std::abs(low), std::abs(high)))) {
     double const half = std::max(std::abs(low) * 0.05, 0.5);
     low -= half;
@@ -291,7 +308,6 @@ struct histogram_bins {
   if (bins <= 0)
     bins = std::clamp(
         static_cast<int>(std::ceil(2 * std::cbrt(static_cast<double>(finite.size())))), 5, 60);
-  histogram_bins result;
   result.counts.assign(static_cast<std::size_t>(bins), 0);
   for (int i = 0; i <= bins; ++i) {
     double const part = static_cast<double>(i) / bins;
@@ -299,7 +315,8 @@ struct histogram_bins {
   }
   for (double const value : finite) {
     // Halves, because the distance of huge numbers may not be a number.
-    auto const bin = static_cast<int>((value / 2 - low / 2) / (high / 2 - low / 2) * bins);
+    double const part = (value / 2 - low / 2) / (high / 2 - low / 2);
+    auto const bin = static_cast<int>(std::clamp(part, 0.0, 1.0) * bins);
     ++result.counts[static_cast<std::size_t>(std::clamp(bin, 0, bins - 1))];
   }
   return result;
@@ -321,9 +338,15 @@ struct histogram_bins {
     auto const count = static_cast<double>(data.counts[i]);
     if (!area.vertical.shows(count) || data.counts[i] == 0) continue;
     double const top = std::min(area.vertical(count), base);
-    area.canvas().rectangle(left + 0.5, top, right - left - 1.0, base - top, "fill=\"#0072B2\"",
-                            to_text(data.edges[i], 3) + " to " + to_text(data.edges[i + 1], 3) +
-                                ": " + to_text(data.counts[i]));
+    bool const below = data.open_below && i == 0;
+    bool const above = data.open_above && i + 1 == data.counts.size();
+    std::string const range =
+        below   ? "below " + to_text(data.edges[i + 1], 3)
+        : above ? to_text(data.edges[i], 3) + " and above"
+                : to_text(data.edges[i], 3) + " to " + to_text(data.edges[i + 1], 3);
+    area.canvas().rectangle(left + 0.5, top, right - left - 1.0, base - top,
+                            below || above ? "fill=\"#56B4E9\"" : "fill=\"#0072B2\"",
+                            range + ": " + to_text(data.counts[i]));
   }
   return area.finish(data.counts.empty());
 }

@@ -76,6 +76,9 @@ template <class Member>
   return rates;
 }
 
+/// Share of rates at either end that are errors of segmentation more often than growth.
+inline constexpr double outlying = 0.01;
+
 /// Histogram of the instantaneous growth rate in area per hour (paper, Fig 3b and S12).
 [[nodiscard]] inline std::string growth_histogram(std::span<growth_curve const> curves,
                                                   size_units const& units,
@@ -86,7 +89,7 @@ template <class Member>
                          .y = {.label = "cells in frames"},
                          .width_px = 560,
                          .height_px = 360},
-                        bin_values(rates));
+                        bin_values(rates, 0, outlying));
 }
 
 /// Histogram of the exponential growth rate of whole tracks.
@@ -100,7 +103,7 @@ template <class Member>
                          .y = {.label = "cells"},
                          .width_px = 560,
                          .height_px = 360},
-                        bin_values(rates));
+                        bin_values(rates, 0, outlying));
 }
 
 /// Mean of the exponential rate over the cells of each frame, with the middle half as a band.

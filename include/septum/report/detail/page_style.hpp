@@ -85,7 +85,7 @@ kbd{border:1px solid var(--rule);border-bottom-width:2px;border-radius:4px;paddi
 font:.85em ui-monospace,monospace;background:var(--ground)}
 .keys{font-size:.86rem;color:var(--soft);line-height:1.9}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(158px,1fr));gap:.8rem}
-.gallery button{padding:.5rem;text-align:left;display:block;width:100%}
+.gallery button{padding:.5rem;text-align:left;display:flex;flex-direction:column;width:100%}
 .gallery img{width:100%;aspect-ratio:1;object-fit:contain;background:#000;display:block;
 image-rendering:pixelated;border-radius:4px}
 .gallery .why{color:var(--warn);font-weight:600;display:block;line-height:1.3;margin-top:.35rem}
@@ -112,7 +112,7 @@ figure,.card,.gallery button,tr{break-inside:avoid}
 .viewer{grid-template-columns:3fr 1fr}
 figure.tall .body{max-height:none;overflow:visible}
 figure.wide svg{max-height:150mm}
-figure.tall svg{max-height:none}
+figure.tall svg{max-height:205mm}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 )css";
