@@ -40,6 +40,10 @@ def main() -> int:
     parser.add_argument("--nets", type=int, default=5)
     parser.add_argument("--precision", choices=["f32", "tf32", "bf16", "f16"], default="f32")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--modes", nargs="+", choices=["eager", "compile"], default=["eager", "compile"])
+    layouts, forms = ["channels_last", "contiguous_format"], ["dilated", "fragments"]
+    parser.add_argument("--formats", nargs="+", choices=layouts, default=layouts)
+    parser.add_argument("--forms", nargs="+", choices=forms, default=forms)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     import torch
@@ -55,9 +59,7 @@ def main() -> int:
     spec = feature_net.SPECS[arguments.net]
     frame = torch.randn(1, CHANNELS[arguments.net], 1080, 1280).pin_memory()
     results = []
-    for mode, layout, form in itertools.product(
-        ["eager", "compile"], ["channels_last", "contiguous_format"], ["dilated", "fragments"]
-    ):
+    for mode, layout, form in itertools.product(arguments.modes, arguments.formats, arguments.forms):
         nets = [
             feature_net.FoldedNet(feature_net.FeatureNet(spec, CHANNELS[arguments.net]), form)
             .eval()
@@ -79,7 +81,8 @@ def main() -> int:
             results.append({**configuration, "error": str(error).splitlines()[0]})
         del nets
         torch.cuda.empty_cache()
-    best = min((each for each in results if "seconds_median" in each), key=lambda each: each["seconds_median"])
+    worked = [each for each in results if "seconds_median" in each]
+    best = min(worked, key=lambda each: each["seconds_median"], default=None)
     report = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "results": results, "best": best}
     arguments.out.write_text(json.dumps(report, indent=2))
     return 0

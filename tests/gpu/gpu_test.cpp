@@ -1,11 +1,22 @@
+#include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <septum/backend/reference.hpp>
 #include <septum/exec/cuda_kernel_image.hpp>
+#include <septum/image/adapt.hpp>
+#include <septum/image/components.hpp>
+#include <septum/image/device_contour.hpp>
+#include <septum/image/device_regions.hpp>
 #include <septum/net/device_ensemble.hpp>
 #include <septum/net/ensemble.hpp>
 #include <septum/nn/feature_nets.hpp>
+#include <septum/sample/batches.hpp>
+#include <septum/sample/device_batches.hpp>
+#include <septum/train/device_trainer.hpp>
+#include <septum/train/trainer.hpp>
 #include <string>
 #include <vector>
 
@@ -62,8 +73,11 @@ void check_convolutions(gpu_precision precision) {
         for (int const channels : {1, 2, 64}) {
           auto const problem = conv_problem(2, 9, 11, channels, 32, kernel, dilation, relu);
           auto given = make_case(problem, conv_parameters(problem), normal_values);
+          // With tf32 the factors are given as it would round them: a relu that another rounding
+          // turns on or off would say nothing about the kernels.
           for (auto* const values : {&given.x, &given.dy, &given.parameters})
-            *values = restored(stored<T>(*values));
+            *values = precision == gpu_precision::tf32 ? restored(stored<sp::float16>(*values))
+                                                       : restored(stored<T>(*values));
           auto const expected = run_layer<sp::reference, kind::conv, double>(given);
           auto const found = run_device_layer<sp::cudnn, kind::conv, T>(contexts.get<sp::cudnn>(),
                                                                         contexts.stream(), given);
@@ -116,9 +130,12 @@ BOOST_AUTO_TEST_CASE(own_kernels_equal_the_reference) {
     pool.out = {window.out(31), window.out(29), 16};
     check(std::type_identity<kind::max_pool>{}, make_case(pool, 0, integer_values));
   }
-  auto const convolution = conv_problem(2, 9, 8, 5, 7, 3, 2, true);
-  check(std::type_identity<kind::conv>{},
-        make_case(convolution, conv_parameters(convolution), normal_values));
+  for (auto const [channels, filters, kernel] :
+       {std::array{5, 7, 3}, {64, 32, 3}, {1, 32, 4}, {200, 3, 1}, {2, 64, 3}}) {
+    auto const convolution = conv_problem(2, 9, 8, channels, filters, kernel, 2, true);
+    check(std::type_identity<kind::conv>{},
+          make_case(convolution, conv_parameters(convolution), normal_values));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(frames_equal_the_reference_and_tiles_change_no_byte) {
@@ -140,6 +157,89 @@ BOOST_AUTO_TEST_CASE(frames_equal_the_reference_and_tiles_change_no_byte) {
     BOOST_TEST(most < 1e-5);
     if (!first) first = found;
     BOOST_TEST((found == *first));
+  }
+}
+
+// Noise with blobs, so that contours move, meet and part.
+xt::xtensor<float, 2> blobs(std::size_t rows, std::size_t columns) {
+  xt::xtensor<float, 2> pixels = xt::zeros<float>({rows, columns});
+  auto const noise = normal_values(pixels.size(), 21);
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < columns; ++c) {
+      double const wave =
+          std::sin(0.15 * static_cast<double>(r)) * std::sin(0.13 * static_cast<double>(c));
+      pixels(r, c) = static_cast<float>(0.5 + 0.4 * wave + 0.1 * noise[r * columns + c]);
+    }
+  return pixels;
+}
+
+template <class Constrain>
+void check_contour() {
+  auto const pixels = blobs(300, 413);
+  sp::mask start = xt::zeros<std::uint8_t>(pixels.shape());
+  for (std::size_t i = 0; i < start.size(); ++i) start.data()[i] = pixels.data()[i] > 0.85F;
+  sp::morphological_contour<sp::chan_vese, sp::curvature_smoothing, Constrain> const contour{
+      .data = {.lambda_outside = 1.2}, .iterations = 60};
+  sp::device_contour<Constrain> const on_device{gpu()->cuda, gpu()->kernels, contour};
+  auto const expected = contour(sp::as_view(pixels), start);
+  for (int repeat = 0; repeat < 3; ++repeat)
+    BOOST_TEST((on_device(sp::as_view(pixels), start) == expected));
+}
+
+BOOST_AUTO_TEST_CASE(contours_are_those_of_the_host_byte_by_byte) {
+  check_contour<sp::unconstrained>();
+  check_contour<sp::separate_components>();
+  check_contour<sp::keep_start>();
+}
+
+BOOST_AUTO_TEST_CASE(components_are_those_of_the_host) {
+  auto const pixels = blobs(700, 900);
+  sp::mask inside = xt::zeros<std::uint8_t>(pixels.shape());
+  for (std::size_t i = 0; i < inside.size(); ++i) inside.data()[i] = pixels.data()[i] > 0.5F;
+  sp::cuda_stream const stream{*gpu()->cuda};
+  sp::kernel_library kernels{*gpu()->cuda, gpu()->kernels};
+  auto const bytes = upload(stream, std::vector<std::uint8_t>(inside.begin(), inside.end()));
+  sp::device_memory<std::int32_t> const labels{*gpu()->cuda, inside.size()};
+  sp::device_components components{stream, kernels, 700, 900};
+  for (bool const diagonals : {false, true}) {
+    components.label({bytes.data(), {700, 900}}, {labels.data(), {700, 900}}, diagonals);
+    auto const expected = sp::connected_components(
+        inside, diagonals ? sp::connectivity::eight : sp::connectivity::four);
+    auto const found = download(stream, labels);
+    BOOST_TEST(std::equal(found.begin(), found.end(), expected.begin()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(training_follows_the_host_and_repeats_itself) {
+  using net = sp::bn_feature_net_31x31<1, 3>;
+  auto const frame = blobs(120, 140);
+  sp::view<float const, 3> const pixels{frame.data(), {120, 140, 1}};
+  std::vector<sp::patch_index> patches;
+  for (int k = 0; k < 96; ++k)
+    patches.push_back({0, 20 + 7 * k % 80, 20 + 11 * k % 100, static_cast<std::uint8_t>(k % 3)});
+  sp::batch_options const options{.window = 31, .batch_size = 32, .seed = 5};
+  sp::training_schedule const schedule{.epochs = 2, .rate = 0.01, .seed = 6};
+  sp::patch_batches host_training{{pixels}, patches, options};
+  sp::patch_batches host_validation{{pixels}, {}, options};
+  sp::trainer<net, sp::reference> host{schedule};
+  auto expected = host.start();
+  host.run(
+      expected, host_training, host_validation, [](auto const&) {}, [](auto const&) {});
+  std::vector<float> first;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    sp::device_contexts<sp::cudnn> contexts{*gpu()};
+    sp::kernel_library kernels{contexts.api(), gpu()->kernels};
+    sp::device_patch_batches training{contexts.stream(), kernels, {pixels}, patches, options};
+    sp::device_patch_batches validation{contexts.stream(), kernels, {pixels}, {}, options};
+    sp::device_trainer<net, sp::cudnn> trainer{contexts, schedule};
+    auto found = trainer.start();
+    trainer.run(
+        found, training, validation, [](auto const&) {}, [](auto const&) {});
+    for (std::size_t k = 0; k < expected.history.size(); ++k)
+      BOOST_TEST(std::abs(found.history[k].training_loss - expected.history[k].training_loss) <
+                 1e-3);
+    if (repeat == 0) first = found.parameters;
+    BOOST_TEST((found.parameters == first));
   }
 }
 

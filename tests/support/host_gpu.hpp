@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/image/contour_functors.hpp>
 #include <septum/image/region_functors.hpp>
 #include <septum/net/device_contexts.hpp>
 #include <septum/nn/functor_lists.hpp>
@@ -21,6 +22,7 @@ struct host_gpu {
     device.add(septum::patch_functors{});
     device.add(septum::training_functors{});
     device.add(septum::region_functors{});
+    device.add(septum::contour_functors{});
   }
   [[nodiscard]] septum::device_libraries libraries() const {
     static unsigned char const image[1] = {0};

@@ -3,6 +3,7 @@
 #include <septum/core/rng.hpp>
 #include <septum/exec/cuda_runtime.hpp>
 #include <septum/nn/batch_norm_functors.hpp>
+#include <septum/nn/blocked_functors.hpp>
 #include <septum/nn/convolution_functors.hpp>
 #include <septum/nn/functors.hpp>
 #include <septum/nn/layers.hpp>
@@ -127,13 +128,37 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
 
   static plan prepare(context<cuda>& ctx, layer_problem const& problem) {
     if (problem.training) ctx.reserve(detail::sum_scratch_bytes(problem.out.channels));
+    if (blocked(problem))
+      ctx.reserve(sizeof(float) * static_cast<std::size_t>(taps(problem) * problem.out.channels));
     return {problem};
   }
   static saved make_saved(context<cuda>&, plan const&) { return {}; }
 
   static void forward(context<cuda>& ctx, plan const& p, packed const& w, const_map x, map y) {
-    ctx.launch(map_extent(p.problem.batch, p.problem.out),
-               convolve<T>{x, w.parameters, y, p.problem.geometry, p.problem.relu});
+    auto const& problem = p.problem;
+    int const filters = problem.out.channels;
+    if (few(problem)) {
+      ctx.launch({problem.batch * problem.out.height, problem.out.width},
+                 multiply_few<T>{x, w.parameters, y, problem.relu});
+    } else if (blocked(problem)) {
+      view<float, 2, device_space> const weights{reinterpret_cast<float*>(ctx.scratch.data()),
+                                                 {taps(problem), filters}};
+      ctx.launch({taps(problem), filters}, transpose_weights<T>{w.parameters, weights});
+      ctx.launch(
+          blocked_extent(problem.batch, problem.out),
+          convolve_blocked<T>{
+              x, weights,
+              w.parameters.block({static_cast<std::ptrdiff_t>(taps(problem)) * filters}, {filters}),
+              y, problem.geometry, problem.relu});
+    } else {
+      ctx.launch(map_extent(problem.batch, problem.out),
+                 convolve<T>{x, w.parameters, y, problem.geometry, problem.relu});
+    }
+  }
+  /// True for a layer that multiply_few runs.
+  static bool few(layer_problem const& problem) {
+    return problem.geometry.kernel == 1 && problem.geometry.stride == 1 &&
+           problem.out.channels <= few_filters && problem.in.channels % pack_size<T> == 0;
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
                             map y, counter_rng) {
@@ -149,11 +174,19 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
     if (problem.input_gradient)
       ctx.launch(map_extent(problem.batch, problem.in),
                  convolve_input_gradient<T>{dy, w.parameters, dx, problem.geometry});
-    int const taps = problem.geometry.kernel * problem.geometry.kernel * problem.in.channels;
-    ctx.launch({problem.out.channels, taps},
+    ctx.launch({problem.out.channels, taps(problem)},
                convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
-    std::ptrdiff_t const weights = static_cast<std::ptrdiff_t>(taps) * problem.out.channels;
+    std::ptrdiff_t const weights =
+        static_cast<std::ptrdiff_t>(taps(problem)) * problem.out.channels;
     detail::bias_gradient<T>(ctx, dy, gradient.block({weights}, {problem.out.channels}));
+  }
+
+ private:
+  static int taps(layer_problem const& problem) {
+    return problem.geometry.kernel * problem.geometry.kernel * problem.in.channels;
+  }
+  static bool blocked(layer_problem const& problem) {
+    return !few(problem) && problem.out.channels % block_filters == 0;
   }
 };
 
@@ -167,8 +200,14 @@ struct kernel<cuda, kind::max_pool, T> : detail::cuda_stateless<T> {
   using const_map = view<T const, 4, device_space>;
 
   static void forward(context<cuda>& ctx, plan const& p, packed const&, const_map x, map y) {
-    ctx.launch(map_extent(p.problem.batch, p.problem.out),
-               max_pool_forward<T>{x, y, p.problem.geometry});
+    auto const& problem = p.problem;
+    shape packs = problem.out;
+    packs.channels /= pack_size<T>;
+    if (packs.channels * pack_size<T> == problem.out.channels)
+      ctx.launch(map_extent(problem.batch, packs), max_pool_packs<T>{x, y, problem.geometry});
+    else
+      ctx.launch(map_extent(problem.batch, problem.out),
+                 max_pool_forward<T>{x, y, problem.geometry});
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
                             map y, counter_rng) {

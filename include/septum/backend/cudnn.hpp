@@ -35,7 +35,7 @@ struct cudnn {
 struct cudnn_options {
   gpu_precision precision = gpu_precision::f32;
   /// Upper bound for the scratch memory of one layer, bytes.
-  std::size_t workspace_limit = std::size_t{256} << 20;
+  std::size_t workspace_limit = std::size_t{512} << 20;
   /// Folder for plans that were found before; empty keeps them in memory only.
   std::filesystem::path plan_folder{};
 };
@@ -139,8 +139,11 @@ struct kernel<cudnn, kind::conv, T> {
     using detail::cudnn_pass;
     plan p;
     p.problem = problem;
-    p.fused = find(ctx, problem, cudnn_pass::fused);
-    if (!p.fused) p.product = find(ctx, problem, cudnn_pass::forward);
+    if (!own_is_better(problem)) {
+      p.fused = find(ctx, problem, cudnn_pass::fused);
+      if (!p.fused) p.product = find(ctx, problem, cudnn_pass::forward);
+    }
+    if (!p.fused && !p.product) own::prepare(*ctx.device, problem);
     if (problem.training) {
       if (problem.input_gradient) p.data = find(ctx, problem, cudnn_pass::backward_data);
       p.filter = find(ctx, problem, cudnn_pass::backward_filter);
@@ -209,6 +212,11 @@ struct kernel<cudnn, kind::conv, T> {
   template <std::size_t N>
   using tensors = std::array<std::pair<std::int64_t, void const*>, N>;
 
+  // Layers with few channels on one side leave tensor cores idle and are bound by memory.
+  static bool own_is_better(layer_problem const& problem) {
+    constexpr int least_channels = 8;
+    return !problem.training && (own::few(problem) || problem.in.channels < least_channels);
+  }
   static std::shared_ptr<detail::cudnn_plan const> find(context<cudnn>& ctx,
                                                         layer_problem const& problem,
                                                         detail::cudnn_pass pass) {

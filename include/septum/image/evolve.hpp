@@ -3,6 +3,7 @@
 #include <septum/core/error.hpp>
 #include <septum/exec/for_each.hpp>
 #include <septum/image/detail/bit_image.hpp>
+#include <septum/image/detail/contour_words.hpp>
 #include <septum/image/detail/separation.hpp>
 #include <septum/image/types.hpp>
 
@@ -69,6 +70,26 @@ concept Constraint = std::copyable<C> &&
 
 namespace detail {
 
+/// Sums of `pixels` intensities up to `largest`, in units of 2^-exponent, fit 64 bits.
+[[nodiscard]] inline int intensity_exponent(float largest, std::ptrdiff_t pixels) {
+  auto const count_bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(pixels)));
+  return largest > 0 ? 61 - count_bits - std::ilogb(largest) : 0;
+}
+
+/// \throws shape_error `septum.evolve.1` when extents differ or a side is below 2 pixels.
+inline void require_contour_extent(view<float const, 2> pixels, std::ptrdiff_t rows,
+                                   std::ptrdiff_t columns) {
+  auto const text = [](std::ptrdiff_t height, std::ptrdiff_t width) {
+    return std::to_string(height) + " x " + std::to_string(width);
+  };
+  SEPTUM_EXPECTS(
+      pixels.extent(0) == rows && pixels.extent(1) == columns && rows >= 2 && columns >= 2,
+      shape_error("septum.evolve.1",
+                  "contour of " + text(rows, columns) +
+                      ": expected an image of the same extent and at least 2 x 2 pixels, found " +
+                      text(pixels.extent(0), pixels.extent(1))));
+}
+
 /// Sums of intensities as integers: exact, so that they do not depend on the order of summation
 /// and can follow a contour pixel by pixel. The step is 2^-40 of the largest intensity or finer.
 class intensity_sum {
@@ -83,9 +104,7 @@ class intensity_sum {
               std::max(largest[static_cast<std::size_t>(r)], std::abs(row(r)[c]));
     });
     float const top = *std::max_element(largest.begin(), largest.end());
-    auto const count_bits =
-        static_cast<int>(std::bit_width(static_cast<std::uint64_t>(pixels.size())));
-    if (top > 0) exponent_ = 61 - count_bits - std::ilogb(top);
+    exponent_ = intensity_exponent(top, pixels.size());
     scale_ = std::ldexp(1.0, exponent_);
   }
   [[nodiscard]] std::int64_t of(std::ptrdiff_t r, std::ptrdiff_t c) const {
@@ -139,10 +158,8 @@ class chan_vese::state {
     contour_vote result;
     detail::for_each_bit(word.band, [&](int bit) {
       auto const value = static_cast<double>(values[bit]);
-      double const inside = value - mean_inside_;
-      double const outside = value - mean_outside_;
-      double const force =
-          term_.lambda_inside * (inside * inside) - term_.lambda_outside * (outside * outside);
+      double const force = detail::chan_vese_force(value, mean_inside_, mean_outside_,
+                                                   term_.lambda_inside, term_.lambda_outside);
       result.set |= static_cast<std::uint64_t>(force < 0) << static_cast<unsigned>(bit);
       result.clear |= static_cast<std::uint64_t>(force > 0) << static_cast<unsigned>(bit);
     });
@@ -402,13 +419,7 @@ class contour_evolution {
   contour_evolution(morphological_contour<Data, Smooth, Constrain> const& contour,
                     view<float const, 2> pixels, mask const& start, exec::threads threads = {})
       : smoothing_{contour.smoothing}, threads_{threads}, now_{start} {
-    SEPTUM_EXPECTS(
-        pixels.extent(0) == now_.rows() && pixels.extent(1) == now_.columns() && now_.rows() >= 2 &&
-            now_.columns() >= 2,
-        shape_error("septum.evolve.1",
-                    "contour of " + extents_text(now_.rows(), now_.columns()) +
-                        ": expected an image of the same extent and at least 2 x 2 pixels, found " +
-                        extents_text(pixels.extent(0), pixels.extent(1))));
+    detail::require_contour_extent(pixels, now_.rows(), now_.columns());
     data_ = typename Data::state(contour.data, pixels, now_, threads);
     constraint_ = typename Constrain::state(contour.constraint, now_);
     before_ = before_last_ = next_ = scratch_ = now_;
@@ -453,10 +464,6 @@ class contour_evolution {
   [[nodiscard]] typename Data::state const& data() const { return data_; }
 
  private:
-  [[nodiscard]] static std::string extents_text(std::ptrdiff_t rows, std::ptrdiff_t columns) {
-    return std::to_string(rows) + " x " + std::to_string(columns);
-  }
-
   /// next_ = from, changed where the data term says so.
   void vote(detail::bit_image const& from) {
     std::ptrdiff_t const words = from.words();

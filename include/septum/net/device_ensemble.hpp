@@ -56,6 +56,8 @@ class device_frame_predictor {
   [[nodiscard]] virtual int capacity() const = 0;
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string_view>> report() const = 0;
   [[nodiscard]] virtual tile_plan const& tiles() const = 0;
+  /// How long each layer of one net takes over one tile, after a frame has been predicted.
+  [[nodiscard]] virtual std::vector<device_layer_time> measure_layers(int repeats) = 0;
 };
 
 namespace detail {
@@ -151,6 +153,11 @@ class device_frames final : public device_frame_predictor {
     return net_.report();
   }
   [[nodiscard]] tile_plan const& tiles() const override { return tiles_; }
+  [[nodiscard]] std::vector<device_layer_time> measure_layers(int repeats) override {
+    return net_.measure(contexts_.stream(),
+                        view<T const, 1, device_space>{parameters_.front().values()},
+                        tile_.values(), maps_.values(), repeats);
+  }
 
  private:
   // Errors of work that nobody wants any more are of no interest.

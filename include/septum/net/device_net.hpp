@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -147,6 +148,16 @@ class device_layout {
   std::size_t size_ = 0;
 };
 
+/// Multiply-adds of a convolution or dense layer, else 0.
+[[nodiscard]] inline double multiply_adds_of(layer_row const& row) {
+  std::size_t const weights = static_cast<std::size_t>(row.geometry.kernel) *
+                              static_cast<std::size_t>(row.geometry.kernel) *
+                              static_cast<std::size_t>(row.in.channels) *
+                              static_cast<std::size_t>(row.out.channels);
+  bool const multiplies = row.count == weights + static_cast<std::size_t>(row.out.channels);
+  return multiplies ? static_cast<double>(weights) * row.out.height * row.out.width : 0.0;
+}
+
 /// What of a net's type a device has to know.
 template <class T>
 struct device_assembly {
@@ -167,6 +178,14 @@ template <Stack S, Backend B, class T>
 }
 
 }  // namespace detail
+
+/// How long one layer takes on a device.
+struct device_layer_time {
+  std::string layer;           ///< e.g. "conv 64 3x3 dilation 2 relu"
+  std::string_view backend;    ///< the one that was resolved
+  double seconds = 0.0;        ///< of one run over the prepared extent
+  double multiply_adds = 0.0;  ///< of one run; 0 for layers that are bound by memory
+};
 
 /// A net on a device for one input extent: layer by layer, maps alternating between two buffers.
 /// Parameters are given with each call, in the device's order (upload).
@@ -204,6 +223,34 @@ class device_network {
       layers_[k].layer->forward(layout_.of_layer(parameters, k), input, result);
       input = result;
     }
+  }
+
+  /// Runs the prepared net layer by layer, each `repeats` times, and says how long each layer
+  /// takes.
+  [[nodiscard]] std::vector<device_layer_time> measure(cuda_stream const& stream,
+                                                       view<T const, 1, device_space> parameters,
+                                                       const_map x, map y, int repeats) {
+    std::vector<device_layer_time> times;
+    const_map input = x;
+    for (std::size_t k = 0; k < layers_.size(); ++k) {
+      auto const& row = rows_[k];
+      map const result = k + 1 == layers_.size() ? y : map_of(buffers_[k % 2].data(), row.out);
+      auto const run = [&] {
+        layers_[k].layer->forward(layout_.of_layer(parameters, k), input, result);
+      };
+      run();
+      stream.synchronize();
+      auto const begin = std::chrono::steady_clock::now();
+      for (int repeat = 0; repeat < repeats; ++repeat) run();
+      stream.synchronize();
+      std::chrono::duration<double> const taken = std::chrono::steady_clock::now() - begin;
+      times.push_back({.layer = detail::describe_layer(layers_[k].name, row, layers_[k].relu),
+                       .backend = layers_[k].backend,
+                       .seconds = taken.count() / repeats,
+                       .multiply_adds = batch_ * detail::multiply_adds_of(row)});
+      input = result;
+    }
+    return times;
   }
 
   /// A host blob of parameters as the device holds it.

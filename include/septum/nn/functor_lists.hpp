@@ -2,6 +2,7 @@
 #include <septum/core/half.hpp>
 #include <septum/exec/kernel_name.hpp>
 #include <septum/nn/batch_norm_functors.hpp>
+#include <septum/nn/blocked_functors.hpp>
 #include <septum/nn/convolution_functors.hpp>
 #include <septum/nn/functors.hpp>
 
@@ -14,8 +15,9 @@ using layer_functors = functor_list<
     pointwise_backward<rectify, T>, mask_gradient_by_relu<T>, bias_relu<T>, softmax_forward<T>,
     softmax_backward<T>, dropout_values<T>, to_fragments<T>, from_fragments<T>, cut_tile<T>,
     add_net<T>, convolve<T>, convolve_input_gradient<T>, convolve_weight_gradient<T>,
-    sum_channels<T>, add_parts<T>, sum_squared_distances<T>, batch_normalise<T>,
-    sum_batch_norm_gradients<T>, batch_norm_parameter_gradient<T>, batch_norm_input_gradient<T>>;
+    max_pool_packs<T>, multiply_few<T>, transpose_weights<T>, convolve_blocked<T>, sum_channels<T>,
+    add_parts<T>, sum_squared_distances<T>, batch_normalise<T>, sum_batch_norm_gradients<T>,
+    batch_norm_parameter_gradient<T>, batch_norm_input_gradient<T>>;
 
 /// Index kernels that belong to no stored type.
 using common_functors =

@@ -54,19 +54,29 @@ struct published_contours {
   /// smoothing steps of each iteration
   int smoothing = 1;
 
+  /// The contour that grows; an Evolver, which device_contour takes to a GPU.
+  [[nodiscard]] auto contour() const {
+    return morphological_contour<chan_vese, curvature_smoothing, separate_components>{
+        .smoothing = {.steps = smoothing}, .iterations = iterations};
+  }
+
   /// \throws shape_error `septum.segment.2` without one of the classes, `septum.segment.4` on seeds
   ///         of another extent.
   void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
+    grow(cells, maps, contour(), threads);
+  }
+  /// The same with another Evolver in place of contour().
+  template <Evolver E>
+  void grow(labels& cells, probabilities const& maps, E const& evolve,
+            exec::threads threads = {}) const {
     detail::require_seed_extent(cells, maps);
     auto const interior = detail::class_map<Classes...>(maps, threads);
     mask const nuclei = detail::mask_of(cells);
-    morphological_contour<chan_vese, curvature_smoothing, separate_components> const contour{
-        .smoothing = {.steps = smoothing}, .iterations = iterations};
     xt::xtensor<std::uint16_t, 2> const flat = xt::zeros<std::uint16_t>(cells.shape());
     labels regions =
         watershed(flat, connected_components(nuclei, connectivity::eight, threads),
-                  contour(as_view(interior), nuclei, threads), {.ties = tie_order::scikit_image});
+                  evolve(as_view(interior), nuclei, threads), {.ties = tie_order::scikit_image});
     detail::fill_regions_in_order(regions);
     connected_components(
         [&](std::ptrdiff_t r, std::ptrdiff_t c) {
@@ -94,26 +104,33 @@ struct labels_contours {
   /// true holds every pixel of every nucleus inside its cell
   bool keep_nuclei = false;
 
+  /// The contour that grows, when nuclei are not kept; an Evolver, which device_contour takes to a
+  /// GPU. `contour<keep_start>()` keeps them.
+  template <Constraint Constrain = unconstrained>
+  [[nodiscard]] auto contour() const {
+    return morphological_contour<chan_vese, curvature_smoothing, Constrain>{
+        .data = data, .smoothing = {.steps = smoothing}, .iterations = iterations};
+  }
+
   /// \throws shape_error `septum.segment.2` without one of the classes, `septum.segment.4` on seeds
   ///         of another extent; unsupported_error `septum.labels.1` on a negative seed.
   void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
+    if (keep_nuclei)
+      grow(cells, maps, contour<keep_start>(), threads);
+    else
+      grow(cells, maps, contour(), threads);
+  }
+  /// The same with another Evolver in place of contour().
+  template <Evolver E>
+  void grow(labels& cells, probabilities const& maps, E const& evolve,
+            exec::threads threads = {}) const {
     detail::require_seed_extent(cells, maps);
     auto interior = detail::class_map<Classes...>(maps, threads);
-    mask const inside = keep_nuclei ? evolved<keep_start>(interior, cells, threads)
-                                    : evolved<unconstrained>(interior, cells, threads);
+    mask const inside = evolve(as_view(interior), detail::mask_of(cells), threads);
     for (float& height : interior) height = -height;
     cells = watershed(interior, cells, inside);
     fill_holes(cells, threads);
-  }
-
- private:
-  template <Constraint Constrain>
-  [[nodiscard]] mask evolved(xt::xtensor<float, 2> const& interior, labels const& seeds,
-                             exec::threads threads) const {
-    return morphological_contour<chan_vese, curvature_smoothing, Constrain>{
-        .data = data, .smoothing = {.steps = smoothing}, .iterations = iterations}(
-        as_view(interior), detail::mask_of(seeds), threads);
   }
 };
 

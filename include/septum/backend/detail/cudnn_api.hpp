@@ -122,6 +122,7 @@ inline constexpr int note_winograd = 5;
 inline constexpr int note_winograd_4x4 = 6;
 inline constexpr int note_winograd_6x6 = 7;
 inline constexpr int note_winograd_13x13 = 8;
+inline constexpr int note_strict_nan = 9;
 inline constexpr int note_count = 10;
 }  // namespace cudnn_constant
 

@@ -174,14 +174,17 @@ inline constexpr int cudnn_data_type = std::is_same_v<T, bfloat16>  ? cudnn_cons
 
 /// Whether an engine with these numerical notes may serve: it gives the same bytes every time, and
 /// for every tile of a frame (Winograd's and Fourier's sums depend on where a tile begins), adds in
-/// float, and with f32 rounds no factor.
-[[nodiscard]] inline bool engine_is_allowed(std::span<int const> notes, gpu_precision precision) {
+/// float, and with f32 rounds no factor. Forward, cuDNN's plain loops (those that keep to the
+/// letter of NaN) are refused as well, because septum's own kernels outrun them.
+[[nodiscard]] inline bool engine_is_allowed(std::span<int const> notes, gpu_precision precision,
+                                            bool forward) {
   namespace note = cudnn_constant;
   return std::none_of(notes.begin(), notes.end(), [&](int each) {
     bool const rounds = each == note::note_tensor_core || each == note::note_down_convert_inputs;
     bool const varies = each == note::note_nondeterministic || each == note::note_fft ||
                         (each >= note::note_winograd && each <= note::note_winograd_13x13);
     return varies || each == note::note_reduced_precision_reduction ||
+           (forward && each == note::note_strict_nan) ||
            (rounds && precision == gpu_precision::f32);
   });
 }

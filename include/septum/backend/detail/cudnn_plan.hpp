@@ -276,6 +276,7 @@ class cudnn_plan {
                                                          std::size_t workspace_limit) {
   namespace is = cudnn_constant;
   cudnn_graph_descriptors const described{api, graph};
+  bool const forward = graph.operations.front().step == cudnn_step::forward;
   for (int const mode : {is::heuristics_a, is::heuristics_fallback}) {
     cudnn_descriptor heuristic{api, is::heuristic_descriptor};
     heuristic.set(is::heuristic_graph, described.whole())
@@ -292,7 +293,7 @@ class cudnn_plan {
         heuristic.read(is::heuristic_results, is::type_descriptor, std::span<void*>{handles});
     for (std::int64_t i = 0; i < found; ++i) {
       auto const& configuration = configurations[static_cast<std::size_t>(i)];
-      if (!engine_is_allowed(engine_notes(api, configuration), precision)) continue;
+      if (!engine_is_allowed(engine_notes(api, configuration), precision, forward)) continue;
       cudnn_descriptor plan{api, is::plan_descriptor};
       plan.set(is::plan_configuration, configuration).set(is::plan_device, device);
       if (plan.try_finalize() != is::success) continue;  // not on this device

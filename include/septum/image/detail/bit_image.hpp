@@ -1,6 +1,7 @@
 #pragma once
 #include <septum/core/config.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/detail/contour_words.hpp>
 #include <septum/image/detail/row_runs.hpp>
 #include <septum/image/types.hpp>
 
@@ -94,10 +95,10 @@ class bit_image {
 
 /// The left and the right neighbours of the pixels of word k.
 [[nodiscard]] inline std::uint64_t left_of(std::uint64_t const* row, std::ptrdiff_t k) {
-  return (row[k] << 1U) | (row[k - 1] >> 63U);
+  return left_neighbours(row + k);
 }
 [[nodiscard]] inline std::uint64_t right_of(std::uint64_t const* row, std::ptrdiff_t k) {
-  return (row[k] >> 1U) | (row[k + 1] << 63U);
+  return right_neighbours(row + k);
 }
 
 /// Calls visit(bit) for every set bit, lowest first.
@@ -123,24 +124,18 @@ inline void append_runs_of_bits(bit_image const& pixels, std::ptrdiff_t r,
     });
 }
 
-/// The four lines of three pixels through each pixel: both diagonals, vertical, horizontal.
-/// SI: a pixel stays where all of at least one line is set ("sup inf").
+/// SI and IS by the four lines of three pixels (contour_words.hpp), for a row of words.
 inline void keep_on_a_full_line(std::uint64_t const* above, std::uint64_t const* here,
                                 std::uint64_t const* below, std::uint64_t* out,
                                 std::ptrdiff_t words) {
   for (std::ptrdiff_t k = 0; k < words; ++k)
-    out[k] = here[k] &
-             ((left_of(above, k) & right_of(below, k)) | (above[k] & below[k]) |
-              (right_of(above, k) & left_of(below, k)) | (left_of(here, k) & right_of(here, k)));
+    out[k] = kept_on_a_full_line(above + k, here + k, below + k);
 }
-/// IS: a pixel is set where at least one pixel of every line is set ("inf sup").
 inline void set_where_every_line_is_met(std::uint64_t const* above, std::uint64_t const* here,
                                         std::uint64_t const* below, std::uint64_t* out,
                                         std::ptrdiff_t words) {
   for (std::ptrdiff_t k = 0; k < words; ++k)
-    out[k] = here[k] |
-             ((left_of(above, k) | right_of(below, k)) & (above[k] | below[k]) &
-              (right_of(above, k) | left_of(below, k)) & (left_of(here, k) | right_of(here, k)));
+    out[k] = met_by_every_line(above + k, here + k, below + k);
 }
 
 /// Dilation and erosion by the square of 3x3 pixels.
