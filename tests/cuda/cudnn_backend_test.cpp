@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <septum/backend/cudnn.hpp>
 #include <septum/backend/reference.hpp>
 #include <septum/nn/functor_lists.hpp>
@@ -33,7 +36,7 @@ struct device {
     unsigned char const image[1] = {0};
     septum::kernel_library kernels{api, image};
     septum::context<septum::cuda> on{stream, kernels};
-    cudnn_session session{table, stream, 0, options};
+    cudnn_session session{table, stream, septum::select_device(api), options};
     septum::context<septum::cudnn> context{on, session};
     auto result = run_device_layer<septum::cudnn, kind::conv, T>(context, stream, given);
     from_disk = session.plans_from_disk();
@@ -46,6 +49,12 @@ struct device {
   std::size_t from_disk = 0;
   std::size_t from_heuristics = 0;
 };
+
+std::vector<float> normal_floats(std::size_t count) {
+  std::vector<float> values;
+  for (double const value : normal_values(count, 3)) values.push_back(static_cast<float>(value));
+  return values;
+}
 
 layer_case small_case(bool relu = true) {
   auto const problem = conv_problem(2, 3, 4, 3, 4, 3, 2, relu);
@@ -125,6 +134,41 @@ BOOST_AUTO_TEST_CASE(gradients_without_engine_run_by_own_kernels) {
   auto const given = small_case();
   check<float>(d.run<float>(given), given);
   BOOST_TEST(d.library.workspaces.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_float_is_the_sum_of_what_tensor_cores_take) {
+  for (float const value : normal_floats(1000)) {
+    septum::split_float const parts{value};
+    for (float const part : {parts.high, parts.low})
+      BOOST_TEST((septum::detail::float_bits(part) & 0x1FFFU) == 0U);
+    BOOST_TEST(std::abs(static_cast<double>(parts.high) + static_cast<double>(parts.low) -
+                        static_cast<double>(value)) <= 0x1p-22 * std::abs(value));
+  }
+  BOOST_TEST(septum::split_float{0.0F}.high == 0.0F);
+  float const infinite = std::numeric_limits<float>::infinity();
+  BOOST_TEST(septum::split_float{-infinite}.high == -infinite);
+  BOOST_TEST(septum::split_float{-infinite}.low == 0.0F);
+  BOOST_TEST(std::isnan(septum::split_float{infinite - infinite}.high));
+}
+
+BOOST_AUTO_TEST_CASE(f32_inference_multiplies_split_factors_where_there_are_tensor_cores) {
+  auto problem = conv_problem(2, 5, 7, 12, 8, 3, 2, true);
+  problem.training = false;
+  auto const given = make_case(problem, conv_parameters(problem), normal_values);
+  auto const expected = run_layer<septum::reference, kind::conv, double>(given).inference;
+  auto const split = septum::kernel_entry_name<septum::split_map<>>();
+  for (int const compute_capability : {75, 80, 90})
+    for (bool const wanted : {false, true}) {
+      device d;
+      d.host.compute_capability = compute_capability;
+      d.options.split_factors = wanted;
+      auto const found = d.run<float>(given).inference;
+      BOOST_TEST(relative_difference(found, expected) < (tolerance_of<septum::cudnn, float>));
+      bool const was_split =
+          std::find(d.host.launches.begin(), d.host.launches.end(), split) != d.host.launches.end();
+      BOOST_TEST(was_split == (wanted && compute_capability >= 80));
+      BOOST_TEST(d.host.faults.empty());
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_first_allowed_engine_that_builds_and_fits_is_taken) {

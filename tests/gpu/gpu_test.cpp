@@ -105,6 +105,29 @@ BOOST_AUTO_TEST_CASE(convolutions_of_cudnn_equal_the_reference) {
     check_convolutions<sp::bfloat16>(gpu_precision::bf16);
 }
 
+// Split factors keep 21 of 24 bits, and tensor cores add up in another way than ordinary cores.
+BOOST_AUTO_TEST_CASE(f32_of_split_factors_is_as_exact_as_of_whole_ones) {
+  for (auto const [channels, filters, kernel, dilation] :
+       {std::array{64, 64, 3, 2}, {128, 200, 3, 4}, {64, 200, 4, 8}, {200, 200, 1, 1}}) {
+    auto problem = conv_problem(1, 20, 33, channels, filters, kernel, dilation, false);
+    problem.training = false;
+    auto given = make_case(problem, conv_parameters(problem), normal_values);
+    for (auto* const values : {&given.x, &given.parameters})
+      *values = restored(stored<float>(*values));
+    auto const expected = run_layer<sp::reference, kind::conv, double>(given).inference;
+    for (bool const split : {false, true}) {
+      sp::device_contexts<sp::cudnn> contexts{*gpu(), {.split_factors = split}};
+      auto const found = run_device_layer<sp::cudnn, kind::conv, float>(contexts.get<sp::cudnn>(),
+                                                                        contexts.stream(), given)
+                             .inference;
+      auto const difference = relative_difference(found, expected);
+      BOOST_TEST_MESSAGE(channels << " to " << filters << ", kernel " << kernel
+                                  << (split ? ", split: " : ", whole: ") << difference);
+      BOOST_TEST(difference < (tolerance_of<sp::cudnn, float>));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(own_kernels_equal_the_reference) {
   sp::device_contexts<sp::cuda> contexts{*gpu()};
   auto& context = contexts.get<sp::cuda>();

@@ -60,22 +60,35 @@ template <class T>
   return {map.data(), {map.size() / map.extent(3), map.extent(3)}};
 }
 
-/// Scratch of sums over pixels: two sets of parts, two sums.
-[[nodiscard]] inline std::size_t sum_scratch_bytes(int channels) {
-  return sizeof(double) * static_cast<std::size_t>(channels) *
-         static_cast<std::size_t>(2 * parts_of_a_sum + 2);
-}
+/// Scratch of sums over pixels: two sets of parts and of runs, and the factors of a gradient.
 struct sum_scratch {
   view<double, 2, device_space> parts;
   view<double, 2, device_space> more_parts;
-  view<double, 2, device_space> sums;
+  view<double, 2, device_space> runs;
+  view<double, 2, device_space> more_runs;
+  view<double, 2, device_space> factors;
 };
+inline constexpr int sum_scratch_rows =
+    2 * parts_of_a_sum + 2 * runs_of_parts + batch_gradient::count;
+[[nodiscard]] inline std::size_t sum_scratch_bytes(int channels) {
+  return sizeof(double) * static_cast<std::size_t>(channels) *
+         static_cast<std::size_t>(sum_scratch_rows);
+}
 [[nodiscard]] inline sum_scratch sums_in(context<cuda> const& ctx, int channels) {
-  auto* const values = reinterpret_cast<double*>(ctx.scratch.data());
-  std::ptrdiff_t const size = static_cast<std::ptrdiff_t>(parts_of_a_sum) * channels;
-  return {{values, {parts_of_a_sum, channels}},
-          {values + size, {parts_of_a_sum, channels}},
-          {values + 2 * size, {2, channels}}};
+  view<double, 2, device_space> const all{reinterpret_cast<double*>(ctx.scratch.data()),
+                                          {sum_scratch_rows, channels}};
+  std::ptrdiff_t row = 0;
+  auto const next = [&](std::ptrdiff_t rows) {
+    row += rows;
+    return all.block({row - rows, 0}, {rows, channels});
+  };
+  sum_scratch scratch;
+  scratch.parts = next(parts_of_a_sum);
+  scratch.more_parts = next(parts_of_a_sum);
+  scratch.runs = next(runs_of_parts);
+  scratch.more_runs = next(runs_of_parts);
+  scratch.factors = next(batch_gradient::count);
+  return scratch;
 }
 
 /// Gradient of a bias: dy summed over batch and pixels.
@@ -85,7 +98,8 @@ void bias_gradient(context<cuda>& ctx, view<T const, 4, device_space> dy,
   auto const channels = static_cast<int>(dy.extent(3));
   auto const scratch = sums_in(ctx, channels);
   ctx.launch({parts_of_a_sum, channels}, sum_channels<T>{pixels(dy), scratch.parts});
-  ctx.launch({1, channels}, add_parts<T>{scratch.parts, gradient});
+  ctx.launch({runs_of_parts, channels}, add_runs<>{scratch.parts, scratch.runs});
+  ctx.launch({1, channels}, add_parts<T>{scratch.runs, gradient});
 }
 
 // What device kernels without parameters share.
@@ -227,21 +241,28 @@ struct kernel<cuda, kind::batch_norm, T> : detail::cuda_parametric<T> {
   using typename base::packed;
   using typename base::plan;
   struct saved {
-    device_array<double, 2> statistics;  // mean, deviation
+    device_array<double, 2> statistics;  // rows: batch_statistic
   };
   using map = view<T, 4, device_space>;
   using const_map = view<T const, 4, device_space>;
 
   static plan prepare(context<cuda>& ctx, layer_problem const& problem) {
-    if (problem.training) ctx.reserve(detail::sum_scratch_bytes(problem.in.channels));
+    int const channels = problem.in.channels;
+    ctx.reserve(problem.training
+                    ? detail::sum_scratch_bytes(channels)
+                    : sizeof(double) * static_cast<std::size_t>(batch_statistic::count * channels));
     return {problem};
   }
   static saved make_saved(context<cuda>& ctx, plan const& p) {
-    return {device_array<double, 2>{ctx.api(), {2, p.problem.in.channels}}};
+    return {device_array<double, 2>{ctx.api(), {batch_statistic::count, p.problem.in.channels}}};
   }
 
   static void forward(context<cuda>& ctx, plan const& p, packed const& w, const_map x, map y) {
-    normalise(ctx, p, w, {}, x, y);
+    int const channels = p.problem.in.channels;
+    view<double, 2, device_space> const statistics{reinterpret_cast<double*>(ctx.scratch.data()),
+                                                   {batch_statistic::count, channels}};
+    ctx.launch({1, channels}, batch_norm_scale<T>{{}, w.parameters, statistics, 0.0});
+    normalise(ctx, p, statistics, x, y);
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved& s,
                             const_map x, map y, counter_rng) {
@@ -250,42 +271,57 @@ struct kernel<cuda, kind::batch_norm, T> : detail::cuda_parametric<T> {
     auto const count = static_cast<double>(values.extent(0));
     auto const scratch = detail::sums_in(ctx, channels);
     auto const statistics = s.statistics.values();
+    add_runs<> const runs{scratch.parts, scratch.runs};
     ctx.launch({parts_of_a_sum, channels}, sum_channels<T>{values, scratch.parts});
-    ctx.launch({1, channels}, batch_mean<>{scratch.parts, statistics, count});
+    ctx.launch({runs_of_parts, channels}, runs);
+    ctx.launch({1, channels}, batch_mean<>{scratch.runs, statistics, count});
     ctx.launch({parts_of_a_sum, channels},
                sum_squared_distances<T>{values, statistics, scratch.parts});
-    ctx.launch({1, channels}, batch_deviation<>{scratch.parts, statistics, count});
-    normalise(ctx, p, w, statistics, x, y);
+    ctx.launch({runs_of_parts, channels}, runs);
+    ctx.launch({1, channels}, batch_norm_scale<T>{scratch.runs, w.parameters, statistics, count});
+    normalise(ctx, p, statistics, x, y);
   }
-  static void backward(context<cuda>& ctx, plan const& p, packed const& w, saved const& s,
-                       const_map x, const_map y, map dy, map dx,
-                       view<T, 1, device_space> gradient) {
+  static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const& s,
+                       const_map x, const_map, map dy, map dx, view<T, 1, device_space> gradient) {
     int const channels = p.problem.in.channels;
-    if (p.problem.relu)
-      ctx.launch(flat_extent(dy.size()),
-                 mask_gradient_by_relu<T>{detail::flat(y), detail::flat(dy)});
+    bool const through_relu = p.problem.relu;
     auto const scratch = detail::sums_in(ctx, channels);
     auto const statistics = s.statistics.values();
     auto const values = detail::pixels(x);
     auto const slopes = detail::pixels(const_map{dy});
-    ctx.launch(
-        {parts_of_a_sum, channels},
-        sum_batch_norm_gradients<T>{values, slopes, statistics, scratch.parts, scratch.more_parts});
-    ctx.launch({1, channels}, batch_norm_parameter_gradient<T>{scratch.parts, scratch.more_parts,
-                                                               statistics, scratch.sums, gradient});
-    if (p.problem.input_gradient)
-      ctx.launch({static_cast<int>(values.extent(0)), channels},
-                 batch_norm_input_gradient<T>{values, slopes, w.parameters, statistics,
-                                              scratch.sums, detail::pixels(dx)});
+    ctx.launch({parts_of_a_sum, channels},
+               sum_batch_norm_gradients<T>{values, slopes, statistics, scratch.parts,
+                                           scratch.more_parts, through_relu});
+    ctx.launch({runs_of_parts, channels}, add_runs<>{scratch.parts, scratch.runs});
+    ctx.launch({runs_of_parts, channels}, add_runs<>{scratch.more_parts, scratch.more_runs});
+    ctx.launch({1, channels}, batch_norm_parameter_gradient<T>{
+                                  scratch.runs, scratch.more_runs, statistics, scratch.factors,
+                                  gradient, static_cast<double>(values.extent(0))});
+    if (!p.problem.input_gradient) return;
+    in_packs(ctx, values, [&]<int N>() {
+      return batch_norm_input_gradient<T, N>{
+          values, slopes, statistics, scratch.factors, detail::pixels(dx), through_relu};
+    });
   }
 
  private:
-  static void normalise(context<cuda>& ctx, plan const& p, packed const& w,
+  static void normalise(context<cuda>& ctx, plan const& p,
                         view<double const, 2, device_space> statistics, const_map x, map y) {
     auto const values = detail::pixels(x);
-    ctx.launch(
-        {static_cast<int>(values.extent(0)), p.problem.in.channels},
-        batch_normalise<T>{values, w.parameters, statistics, detail::pixels(y), p.problem.relu});
+    in_packs(ctx, values, [&]<int N>() {
+      return batch_normalise<T, N>{values, statistics, detail::pixels(y), p.problem.relu};
+    });
+  }
+  // Launches make.operator()<N>() with the largest N that divides the channels.
+  template <class Make>
+  static void in_packs(context<cuda>& ctx, view<T const, 2, device_space> values,
+                       Make const& make) {
+    auto const pixels = static_cast<int>(values.extent(0));
+    auto const channels = static_cast<int>(values.extent(1));
+    if (channels % batch_norm_pack == 0)
+      ctx.launch({pixels, channels / batch_norm_pack}, make.template operator()<batch_norm_pack>());
+    else
+      ctx.launch({pixels, channels}, make.template operator()<1>());
   }
 };
 

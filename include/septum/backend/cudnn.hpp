@@ -34,8 +34,12 @@ struct cudnn {
 /// How cuDNN is used.
 struct cudnn_options {
   gpu_precision precision = gpu_precision::f32;
+  /// With f32, inference multiplies on tensor cores where there are some (compute capability 8.0):
+  /// each factor is split into two numbers that they take as they are, three products make one.
+  /// False multiplies floats on ordinary cores, several times slower.
+  bool split_factors = true;
   /// Upper bound for the scratch memory of one layer, bytes.
-  std::size_t workspace_limit = std::size_t{512} << 20;
+  std::size_t workspace_limit = std::size_t{3} << 29;
   /// Folder for plans that were found before; empty keeps them in memory only.
   std::filesystem::path plan_folder{};
 };
@@ -44,13 +48,14 @@ namespace detail {
 /// One opened cuDNN on one stream, and what it is known to have of plans.
 class cudnn_session {
  public:
-  /// @param ordinal device that plans are made for
-  cudnn_session(std::shared_ptr<cudnn_api const> api, cuda_stream const& stream, int ordinal,
-                cudnn_options options)
+  /// @param device that plans are made for
+  cudnn_session(std::shared_ptr<cudnn_api const> api, cuda_stream const& stream,
+                device_properties const& device, cudnn_options options)
       : api_{std::move(api)},
+        compute_capability_{device.compute_capability},
         options_{std::move(options)},
         store_{options_.plan_folder},
-        device_{describe_device(*api_, ordinal)} {
+        device_{describe_device(*api_, device.ordinal)} {
     cudnn_handle::library* handle = nullptr;
     check(*api_, api_->create(&handle), "cudnnCreate");
     library_ = {handle, api_->destroy};
@@ -63,16 +68,26 @@ class cudnn_session {
   }
 
   [[nodiscard]] cudnn_options const& options() const { return options_; }
+  /// True when f32 is computed from split factors in inference.
+  [[nodiscard]] bool splits_factors() const {
+    return options_.precision == gpu_precision::f32 && options_.split_factors &&
+           compute_capability_ >= 80;
+  }
   [[nodiscard]] cudnn_handle::library* library() const { return library_.get(); }
 
   /// The plan of a graph: from memory, from disk, or from the heuristics. Empty when cuDNN has no
   /// engine for it that is allowed.
   [[nodiscard]] std::shared_ptr<cudnn_plan const> plan(cudnn_graph const& graph) {
-    auto const key = plan_key(graph, options_.precision, api_->get_version(), device_name_);
+    return plan(graph, options_.precision);
+  }
+  /// The same with another precision than that of the options.
+  [[nodiscard]] std::shared_ptr<cudnn_plan const> plan(cudnn_graph const& graph,
+                                                       gpu_precision precision) {
+    auto const key = plan_key(graph, precision, api_->get_version(), device_name_);
     auto const [known, is_new] = plans_.try_emplace(key);
     if (!is_new) return known->second;
     try {
-      known->second = make(graph, key);
+      known->second = make(graph, precision, key);
     } catch (...) {
       plans_.erase(known);
       throw;
@@ -83,14 +98,15 @@ class cudnn_session {
   [[nodiscard]] std::size_t plans_from_heuristics() const { return from_heuristics_; }
 
  private:
-  std::shared_ptr<cudnn_plan const> make(cudnn_graph const& graph, std::string const& key) {
+  std::shared_ptr<cudnn_plan const> make(cudnn_graph const& graph, gpu_precision precision,
+                                         std::string const& key) {
     if (auto const json = store_.read(key))
       if (auto restored = restore_plan(*api_, device_, *json))
         if (restored->workspace_bytes() <= options_.workspace_limit) {
           ++from_disk_;
           return std::make_shared<cudnn_plan const>(*std::move(restored));
         }
-    auto found = find_plan(*api_, device_, graph, options_.precision, options_.workspace_limit);
+    auto found = find_plan(*api_, device_, graph, precision, options_.workspace_limit);
     if (!found) return nullptr;
     ++from_heuristics_;
     store_.write(key, found->json());
@@ -98,6 +114,7 @@ class cudnn_session {
   }
 
   std::shared_ptr<cudnn_api const> api_;
+  int compute_capability_;
   cudnn_options options_;
   plan_store store_;
   cudnn_descriptor device_;
@@ -127,6 +144,7 @@ struct kernel<cudnn, kind::conv, T> {
   using const_map = view<T const, 4, device_space>;
   struct plan {
     layer_problem problem;
+    std::shared_ptr<detail::cudnn_plan const> split;    ///< as fused, of split factors
     std::shared_ptr<detail::cudnn_plan const> fused;    ///< product, bias, relu
     std::shared_ptr<detail::cudnn_plan const> product;  ///< where nothing fused is to be had
     std::shared_ptr<detail::cudnn_plan const> data;
@@ -140,10 +158,18 @@ struct kernel<cudnn, kind::conv, T> {
     plan p;
     p.problem = problem;
     if (!own_is_better(problem)) {
-      p.fused = find(ctx, problem, cudnn_pass::fused);
-      if (!p.fused) p.product = find(ctx, problem, cudnn_pass::forward);
+      if (std::is_same_v<T, float> && !problem.training && ctx.session->splits_factors())
+        p.split =
+            ctx.session->plan(detail::convolution_graph(split_problem(problem), cudnn_pass::fused,
+                                                        detail::cudnn_data_type<T>),
+                              gpu_precision::tf32);
+      if (!p.split) p.fused = find(ctx, problem, cudnn_pass::fused);
+      if (!p.split && !p.fused) p.product = find(ctx, problem, cudnn_pass::forward);
     }
-    if (!p.fused && !p.product) own::prepare(*ctx.device, problem);
+    if (p.split)
+      ctx.device->reserve(split_bytes(problem) + p.split->workspace_bytes());
+    else if (!p.fused && !p.product)
+      own::prepare(*ctx.device, problem);
     if (problem.training) {
       if (problem.input_gradient) p.data = find(ctx, problem, cudnn_pass::backward_data);
       p.filter = find(ctx, problem, cudnn_pass::backward_filter);
@@ -161,6 +187,8 @@ struct kernel<cudnn, kind::conv, T> {
 
   static void forward(context<cudnn>& ctx, plan const& p, packed const& w, const_map x, map y) {
     namespace id = detail::cudnn_id;
+    if constexpr (std::is_same_v<T, float>)
+      if (p.split) return forward_split(ctx, p, w, x, y);
     if (p.fused)
       return p.fused->run(ctx.session->library(),
                           tensors<4>{{{id::x, x.data()},
@@ -203,15 +231,56 @@ struct kernel<cudnn, kind::conv, T> {
                     tensors<3>{{{id::x, x.data()}, {id::y, dy.data()}, {id::w, gradient.data()}}},
                     device.scratch.data());
     else
-      device.launch({problem.out.channels, static_cast<int>(weights(p) / problem.out.channels)},
-                    convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
-    detail::bias_gradient<T>(device, dy, gradient.block({weights(p)}, {problem.out.channels}));
+      device.launch(
+          {problem.out.channels, static_cast<int>(weights(p.problem) / problem.out.channels)},
+          convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
+    detail::bias_gradient<T>(device, dy,
+                             gradient.block({weights(p.problem)}, {problem.out.channels}));
   }
 
  private:
   template <std::size_t N>
   using tensors = std::array<std::pair<std::int64_t, void const*>, N>;
 
+  // The layer with three channels, the parts of split factors, in the place of one.
+  static layer_problem split_problem(layer_problem problem) {
+    problem.in.channels *= 3;
+    return problem;
+  }
+  // Scratch of split maps, behind which the split weights lie, behind which the workspace.
+  static constexpr std::size_t scratch_step = 256;
+  static std::size_t split_map_bytes(layer_problem const& problem) {
+    std::size_t const bytes =
+        3 * sizeof(float) * static_cast<std::size_t>(problem.batch) * problem.in.size();
+    return (bytes + scratch_step - 1) / scratch_step * scratch_step;
+  }
+  static std::size_t split_bytes(layer_problem const& problem) {
+    std::size_t const bytes = 3 * sizeof(float) * static_cast<std::size_t>(weights(problem));
+    return split_map_bytes(problem) + (bytes + scratch_step - 1) / scratch_step * scratch_step;
+  }
+  static void forward_split(context<cudnn>& ctx, plan const& p, packed const& w, const_map x,
+                            map y) {
+    namespace id = detail::cudnn_id;
+    auto const& problem = p.problem;
+    auto& device = *ctx.device;
+    std::byte* const scratch = device.scratch.data();
+    int const channels = problem.in.channels;
+    auto const rows = static_cast<int>(weights(p.problem) / channels);
+    view<float, 4, device_space> const maps{
+        reinterpret_cast<float*>(scratch),
+        {problem.batch, problem.in.height, problem.in.width, 3 * channels}};
+    view<float, 2, device_space> const factors{
+        reinterpret_cast<float*>(scratch + split_map_bytes(problem)), {rows, 3 * channels}};
+    device.launch(map_extent(problem.batch, problem.in), split_map<>{x, maps});
+    device.launch({rows, channels},
+                  split_weights<>{{w.parameters.data(), {rows, channels}}, factors});
+    p.split->run(ctx.session->library(),
+                 tensors<4>{{{id::x, maps.data()},
+                             {id::w, factors.data()},
+                             {id::bias, bias(p, w).data()},
+                             {id::y, y.data()}}},
+                 scratch + split_bytes(problem));
+  }
   // Layers with few channels on one side leave tensor cores idle and are bound by memory.
   static bool own_is_better(layer_problem const& problem) {
     constexpr int least_channels = 8;
@@ -222,12 +291,12 @@ struct kernel<cudnn, kind::conv, T> {
                                                         detail::cudnn_pass pass) {
     return ctx.session->plan(detail::convolution_graph(problem, pass, detail::cudnn_data_type<T>));
   }
-  static std::ptrdiff_t weights(plan const& p) {
-    return static_cast<std::ptrdiff_t>(p.problem.out.channels) * p.problem.geometry.kernel *
-           p.problem.geometry.kernel * p.problem.in.channels;
+  static std::ptrdiff_t weights(layer_problem const& problem) {
+    return static_cast<std::ptrdiff_t>(problem.out.channels) * problem.geometry.kernel *
+           problem.geometry.kernel * problem.in.channels;
   }
   static view<T const, 1, device_space> bias(plan const& p, packed const& w) {
-    return w.parameters.block({weights(p)}, {p.problem.out.channels});
+    return w.parameters.block({weights(p.problem)}, {p.problem.out.channels});
   }
 };
 

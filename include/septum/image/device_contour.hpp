@@ -117,7 +117,7 @@ class device_contour_buffers {
     extent2 const all{static_cast<int>(rows_), static_cast<int>(columns_)};
     if constexpr (std::is_same_v<Constrain, separate_components>) {
       kernels_->launch(*stream_, all, plant_contour<>{from, parent_.values()});
-      kernels_->launch(*stream_, all, join_components<>{parent_.values(), false});
+      kernels_->launch(*stream_, word_extent(), join_contour<>{from, parent_.values()});
     }
     kernels_->launch(*stream_, word_extent(),
                      vote_contour<>{pixels, means_.values(), from, to, contour.data.lambda_inside,
@@ -179,7 +179,8 @@ class device_contour {
 
  private:
   struct session {
-    session(std::shared_ptr<cuda_api const> cuda, std::span<unsigned char const> compiled, int ordinal)
+    session(std::shared_ptr<cuda_api const> cuda, std::span<unsigned char const> compiled,
+            int ordinal)
         : api{std::move(cuda)},
           properties{select_device(*api, ordinal)},
           stream{*api},

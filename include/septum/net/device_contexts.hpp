@@ -59,7 +59,7 @@ class device_contexts {
                            std::to_string(properties_.compute_capability % 10) + "; use f16 or f32",
                        fault::resource));
     if constexpr (std::is_same_v<B, cudnn>) {
-      session_ = std::make_unique<detail::cudnn_session>(libraries_.cudnn, stream_, ordinal,
+      session_ = std::make_unique<detail::cudnn_session>(libraries_.cudnn, stream_, properties_,
                                                          std::move(options));
       library_ = std::make_unique<context<cudnn>>(own_, *session_);
     }

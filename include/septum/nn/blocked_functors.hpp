@@ -1,9 +1,11 @@
 #pragma once
+#include <septum/core/half.hpp>
 #include <septum/core/shape.hpp>
 #include <septum/core/view.hpp>
 #include <septum/nn/functors.hpp>
 
 #include <cstddef>
+#include <cstdint>
 
 /// The layers that a whole frame spends its time in, as index kernels that do the work of many
 /// cells at a time: 16 bytes to a load, blocks of results that share what was loaded. Each result
@@ -105,6 +107,57 @@ struct multiply_few {
       if (f < filters)
         y.data()[pixel * filters + f] =
             static_cast<T>(relu && !(sums[f] > 0) ? number{0} : sums[f]);
+  }
+};
+
+/// A float as the sum of two numbers that tensor cores take as they are (10 bits of fraction): what
+/// is left out is below 2^-21 of it. Infinite values and NaN stay, with nothing beside them.
+struct split_float {
+  float high;
+  float low;
+  SEPTUM_HD explicit split_float(float value) : high{rounded(value)}, low{rounded(value - high)} {
+    if (!(low - low == 0.0F)) {
+      high = value;
+      low = 0.0F;
+    }
+  }
+
+ private:
+  SEPTUM_HD static float rounded(float value) {
+    std::uint32_t const bits = detail::float_bits(value);
+    return detail::float_from_bits((bits + 0xFFFU + ((bits >> 13U) & 1U)) & ~0x1FFFU);
+  }
+};
+
+/// Three maps in the place of one: high, low and high parts of its channels. With the weights of
+/// split_weights, tensor cores that round factors to 10 bits give x w to 21 bits: high high + low
+/// high + high low. Index space: map_extent of x.
+template <class Space = device_space>
+struct split_map {
+  view<float const, 4, Space> x;
+  view<float, 4, Space> parts;
+  SEPTUM_HD void operator()(int row, int column) const {
+    map_cell const at{row, column, x.extent(1), x.extent(3)};
+    std::ptrdiff_t const channels = x.extent(3);
+    split_float const value{x(at.image, at.row, at.column, at.channel)};
+    parts(at.image, at.row, at.column, at.channel) = value.high;
+    parts(at.image, at.row, at.column, channels + at.channel) = value.low;
+    parts(at.image, at.row, at.column, 2 * channels + at.channel) = value.high;
+  }
+};
+
+/// The weights for split_map: (filter and tap, channel) become high, high and low parts. Index
+/// space: (filters and taps, channels).
+template <class Space = device_space>
+struct split_weights {
+  view<float const, 2, Space> weights;
+  view<float, 2, Space> parts;
+  SEPTUM_HD void operator()(int row, int channel) const {
+    std::ptrdiff_t const channels = weights.extent(1);
+    split_float const value{weights(row, channel)};
+    parts(row, channel) = value.high;
+    parts(row, channels + channel) = value.high;
+    parts(row, 2 * channels + channel) = value.low;
   }
 };
 

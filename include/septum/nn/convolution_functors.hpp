@@ -91,9 +91,11 @@ struct convolve_weight_gradient {
   }
 };
 
-/// How sums over the pixels of a map are split: each part is added by one thread per channel, then
-/// the parts in their order, so that a sum does not depend on how many threads there are.
-inline constexpr int parts_of_a_sum = 256;
+/// How sums over the pixels of a map are split, so that they do not depend on how many threads
+/// there are: each part is added by one thread per channel, then runs of parts, then what the runs
+/// gave.
+inline constexpr int parts_of_a_sum = 2048;
+inline constexpr int runs_of_parts = 64;
 
 namespace detail {
 /// Pixels [first, last) of part `part`.
@@ -103,6 +105,29 @@ struct pixel_range {
   SEPTUM_HD constexpr pixel_range(std::ptrdiff_t pixels, int part)
       : first{pixels * part / parts_of_a_sum}, last{pixels * (part + 1) / parts_of_a_sum} {}
 };
+
+/// Calls add(load(i)) for i of [first, last) in their order. Several are loaded before the first of
+/// them is added, since a thread of a device waits long for each.
+template <class Load, class Add>
+SEPTUM_HD void add_in_order(std::ptrdiff_t first, std::ptrdiff_t last, Load const& load,
+                            Add const& add) {
+  constexpr int ahead = 8;
+  for (; first + ahead <= last; first += ahead) {
+    decltype(load(first)) loaded[ahead];
+    for (int k = 0; k < ahead; ++k) loaded[k] = load(first + k);
+    for (int k = 0; k < ahead; ++k) add(loaded[k]);
+  }
+  for (; first < last; ++first) add(load(first));
+}
+/// Sum of a column of parts.
+template <class Space>
+SEPTUM_HD double sum_of_parts(view<double const, 2, Space> const& parts, int channel) {
+  double sum = 0;
+  add_in_order(
+      0, parts.extent(0), [&](std::ptrdiff_t part) { return parts(part, channel); },
+      [&](double part) { sum += part; });
+  return sum;
+}
 }  // namespace detail
 
 /// parts (part, channel) = sum of the values of a channel over the part's pixels. Index space:
@@ -114,9 +139,27 @@ struct sum_channels {
   SEPTUM_HD void operator()(int part, int channel) const {
     detail::pixel_range const range{values.extent(0), part};
     double sum = 0;
-    for (auto i = range.first; i < range.last; ++i)
-      sum += static_cast<double>(static_cast<arithmetic_t<T>>(values(i, channel)));
+    detail::add_in_order(
+        range.first, range.last,
+        [&](std::ptrdiff_t i) { return static_cast<arithmetic_t<T>>(values(i, channel)); },
+        [&](arithmetic_t<T> value) { sum += static_cast<double>(value); });
     parts(part, channel) = sum;
+  }
+};
+
+/// runs (run, channel) = the parts of a run added in their order. Index space: (runs_of_parts,
+/// channels).
+template <class Space = device_space>
+struct add_runs {
+  view<double const, 2, Space> parts;
+  view<double, 2, Space> runs;
+  SEPTUM_HD void operator()(int run, int channel) const {
+    constexpr int length = parts_of_a_sum / runs_of_parts;
+    double sum = 0;
+    detail::add_in_order(
+        run * length, (run + 1) * length, [&](std::ptrdiff_t part) { return parts(part, channel); },
+        [&](double part) { sum += part; });
+    runs(run, channel) = sum;
   }
 };
 
@@ -126,9 +169,8 @@ struct add_parts {
   view<double const, 2, Space> parts;
   view<T, 1, Space> sums;
   SEPTUM_HD void operator()(int, int channel) const {
-    double sum = 0;
-    for (std::ptrdiff_t part = 0; part < parts.extent(0); ++part) sum += parts(part, channel);
-    sums(channel) = static_cast<T>(static_cast<arithmetic_t<T>>(sum));
+    sums(channel) =
+        static_cast<T>(static_cast<arithmetic_t<T>>(detail::sum_of_parts(parts, channel)));
   }
 };
 

@@ -10,18 +10,21 @@ namespace septum::inline SEPTUM_ABI {
 
 /// Index kernels of the layers that hold maps as T.
 template <class T>
-using layer_functors = functor_list<
-    max_pool_forward<T>, max_pool_backward<T>, pointwise_forward<rectify, T>,
-    pointwise_backward<rectify, T>, mask_gradient_by_relu<T>, bias_relu<T>, softmax_forward<T>,
-    softmax_backward<T>, dropout_values<T>, to_fragments<T>, from_fragments<T>, cut_tile<T>,
-    add_net<T>, convolve<T>, convolve_input_gradient<T>, convolve_weight_gradient<T>,
-    max_pool_packs<T>, multiply_few<T>, transpose_weights<T>, convolve_blocked<T>, sum_channels<T>,
-    add_parts<T>, sum_squared_distances<T>, batch_normalise<T>, sum_batch_norm_gradients<T>,
-    batch_norm_parameter_gradient<T>, batch_norm_input_gradient<T>>;
+using layer_functors =
+    functor_list<max_pool_forward<T>, max_pool_backward<T>, pointwise_forward<rectify, T>,
+                 pointwise_backward<rectify, T>, mask_gradient_by_relu<T>, bias_relu<T>,
+                 softmax_forward<T>, softmax_backward<T>, dropout_values<T>, to_fragments<T>,
+                 from_fragments<T>, cut_tile<T>, add_net<T>, convolve<T>,
+                 convolve_input_gradient<T>, convolve_weight_gradient<T>, max_pool_packs<T>,
+                 multiply_few<T>, transpose_weights<T>, convolve_blocked<T>, sum_channels<T>,
+                 add_parts<T>, sum_squared_distances<T>, batch_norm_scale<T>, batch_normalise<T, 1>,
+                 batch_normalise<T, batch_norm_pack>, sum_batch_norm_gradients<T>,
+                 batch_norm_parameter_gradient<T>, batch_norm_input_gradient<T, 1>,
+                 batch_norm_input_gradient<T, batch_norm_pack>>;
 
 /// Index kernels that belong to no stored type.
 using common_functors =
-    functor_list<batch_mean<>, batch_deviation<>, put_tile<>, convert_values<float, bfloat16>,
-                 convert_values<float, float16>>;
+    functor_list<batch_mean<>, add_runs<>, split_map<>, split_weights<>, put_tile<>,
+                 convert_values<float, bfloat16>, convert_values<float, float16>>;
 
 }  // namespace septum::inline SEPTUM_ABI
