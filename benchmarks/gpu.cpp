@@ -4,7 +4,7 @@
 // Usage: bench_gpu [--backend cudnn|cuda] [--net 31|61] [--nets 5] [--precision f32|tf32|bf16|f16]
 // [--repeats 20]
 // [--layers 1]
-// --layers 1 also times each layer of one net by itself.
+// --layers 1 also times each layer of one net by itself; --split 1 computes f32 from split factors.
 #include <cstdlib>
 #include <iostream>
 #include <optional>
@@ -23,6 +23,7 @@ struct settings {
   int nets = 5;
   int repeats = 20;
   bool layers = false;
+  bool split = false;
   std::string precision = "f32";
   std::string backend = "cudnn";
 };
@@ -34,6 +35,7 @@ settings parse(int argc, char** argv) {
     if (option == "--net") chosen.net = std::atoi(argv[i + 1]);
     if (option == "--nets") chosen.nets = std::atoi(argv[i + 1]);
     if (option == "--repeats") chosen.repeats = std::atoi(argv[i + 1]);
+    if (option == "--split") chosen.split = std::atoi(argv[i + 1]) != 0;
     if (option == "--layers") chosen.layers = std::atoi(argv[i + 1]) != 0;
     if (option == "--backend") chosen.backend = argv[i + 1];
     if (option == "--precision") chosen.precision = argv[i + 1];
@@ -61,7 +63,9 @@ void run(settings const& chosen, septum::device_libraries const& libraries) {
   for (int k = 0; k < chosen.nets; ++k)
     sets.push_back(septum::he_normal<Net>({static_cast<std::uint64_t>(k), 1}));
   septum::device_ensemble<Net, Backend> nets{
-      sets, libraries, {.cudnn = {.precision = precision_named(chosen.precision)}}};
+      sets,
+      libraries,
+      {.cudnn = {.precision = precision_named(chosen.precision), .split_factors = chosen.split}}};
   auto const single =
       benchmark::measure(chosen.repeats, [&] { benchmark::keep(nets.predict(frame)); });
   auto const series = benchmark::measure(1, [&] {

@@ -224,43 +224,15 @@ struct follow_contour {
   }
 };
 
-/// As plant_components (image/region_functors.hpp), but the pixels of a run within a word begin as
-/// one tree. Index space: the image.
+/// plant_components (image/region_functors.hpp) for a contour. Index space: the image.
 template <class Space = device_space>
 struct plant_contour {
   const_contour_bits<Space> contour;
   view<std::int32_t, 2, Space> parent;
   SEPTUM_HD void operator()(int row, int column) const {
     std::uint64_t const word = contour(row + 1, column / 64 + 1);
-    auto const bit = static_cast<unsigned>(column % 64);
-    if (((word >> bit) & 1U) == 0) {
-      parent(row, column) = -1;
-      return;
-    }
-    // The run begins behind the last pixel before this one that is not set.
-    std::uint64_t const gaps = ~word & ((std::uint64_t{1} << bit) - 1);
-    int const first = gaps == 0 ? 0 : detail::highest_bit(gaps) + 1;
-    parent(row, column) =
-        static_cast<std::int32_t>(row * parent.extent(1) + column / 64 * 64 + first);
-  }
-};
-
-/// Joins the 4-connected trees of plant_contour: runs that go on in the next word, and runs of
-/// neighbouring rows once where they overlap. Changes roots by minima. Index space: (rows, words).
-template <class Space = device_space>
-struct join_contour {
-  const_contour_bits<Space> contour;
-  view<std::int32_t, 2, Space> parent;
-  SEPTUM_HD void operator()(int row, int word) const {
-    std::uint64_t const* const here = &contour(row + 1, word + 1);
-    auto const columns = static_cast<std::int32_t>(parent.extent(1));
-    std::int32_t const first = row * columns + 64 * word;
-    if ((here[0] & (here[-1] >> 63U) & 1U) != 0)
-      join_components<Space>::join(parent.data(), first, first - 1);
-    std::uint64_t const both = here[0] & here[-contour.stride(0)];
-    detail::for_each_set_bit(both & ~(both << 1U), [&](int bit) {
-      join_components<Space>::join(parent.data(), first + bit, first + bit - columns);
-    });
+    bool const inside = ((word >> static_cast<unsigned>(column % 64)) & 1U) != 0;
+    parent(row, column) = inside ? static_cast<std::int32_t>(row * parent.extent(1) + column) : -1;
   }
 };
 
@@ -324,6 +296,6 @@ struct part_contour {
 using contour_functors =
     functor_list<pack_contour<>, unpack_contour<>, largest_intensity<>, sum_intensity<>,
                  contour_means<>, vote_contour<>, smooth_contour<>, keep_contour<>,
-                 follow_contour<>, plant_contour<>, join_contour<>, part_contour<>>;
+                 follow_contour<>, plant_contour<>, part_contour<>>;
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -117,7 +117,7 @@ class device_contour_buffers {
     extent2 const all{static_cast<int>(rows_), static_cast<int>(columns_)};
     if constexpr (std::is_same_v<Constrain, separate_components>) {
       kernels_->launch(*stream_, all, plant_contour<>{from, parent_.values()});
-      kernels_->launch(*stream_, word_extent(), join_contour<>{from, parent_.values()});
+      kernels_->launch(*stream_, all, join_components<>{parent_.values(), false});
     }
     kernels_->launch(*stream_, word_extent(),
                      vote_contour<>{pixels, means_.values(), from, to, contour.data.lambda_inside,

@@ -45,10 +45,15 @@ struct join_components {
     return pixel;
   }
 
-  /// Joins the trees of two pixels.
-  SEPTUM_HD static void join(std::int32_t* parents, std::int32_t pixel, std::int32_t neighbour) {
-    std::int32_t one = root_of(parents, pixel);
-    std::int32_t other = root_of(parents, neighbour);
+ private:
+  SEPTUM_HD void join_with(int row, int column, int other_row, int other_column) const {
+    if (other_row < 0 || other_column < 0 || other_column >= parent.extent(1) ||
+        atomic_read(&parent(other_row, other_column)) < 0)
+      return;
+    std::int32_t* const parents = parent.data();
+    auto const columns = static_cast<std::int32_t>(parent.extent(1));
+    std::int32_t one = root_of(parents, row * columns + column);
+    std::int32_t other = root_of(parents, other_row * columns + other_column);
     while (one != other) {
       std::int32_t const later = one > other ? one : other;
       std::int32_t const earlier = one > other ? other : one;
@@ -57,15 +62,6 @@ struct join_components {
       one = root_of(parents, before);
       other = root_of(parents, earlier);
     }
-  }
-
- private:
-  SEPTUM_HD void join_with(int row, int column, int other_row, int other_column) const {
-    if (other_row < 0 || other_column < 0 || other_column >= parent.extent(1) ||
-        atomic_read(&parent(other_row, other_column)) < 0)
-      return;
-    auto const columns = static_cast<std::int32_t>(parent.extent(1));
-    join(parent.data(), row * columns + column, other_row * columns + other_column);
   }
 };
 

@@ -42,14 +42,6 @@ namespace septum::inline SEPTUM_ABI::detail {
   return __builtin_ctzll(bits);
 #endif
 }
-/// Place of the highest set bit, of which there is one.
-[[nodiscard]] SEPTUM_HD inline int highest_bit(std::uint64_t bits) {
-#if defined(__CUDA_ARCH__)
-  return 63 - __clzll(static_cast<long long>(bits));
-#else
-  return 63 - __builtin_clzll(bits);
-#endif
-}
 /// Calls visit(bit) for every set bit, lowest first.
 template <class Visit>
 SEPTUM_HD void for_each_set_bit(std::uint64_t bits, Visit const& visit) {
