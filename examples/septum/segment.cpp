@@ -126,13 +126,14 @@ nlohmann::ordered_json classes_json(std::vector<class_summary> const& classes) {
   return result;
 }
 
-// Published masks come from direct sums, unless something else is asked for.
+// Published masks come from the most exact sums, unless something else is asked for.
 septum::convolution_algorithm convolution_of(arguments const& given) {
   using septum::convolution_algorithm;
   if (given.convolution == "winograd") return convolution_algorithm::winograd;
-  bool const direct =
-      given.convolution.empty() ? given.mode == "published" : given.convolution == "direct";
-  return direct ? convolution_algorithm::direct : convolution_algorithm::automatic;
+  if (given.convolution == "direct") return convolution_algorithm::direct;
+  bool const exact =
+      given.convolution.empty() ? given.mode == "published" : given.convolution == "compensated";
+  return exact ? convolution_algorithm::compensated : convolution_algorithm::automatic;
 }
 
 // Without the net of the nuclei there is nothing that contours could start from.
@@ -317,8 +318,10 @@ void register_segment(CLI::App& app, common_options& common) {
       .add_option(
           "--convolution", given->convolution,
           "direct sums; winograd: a quarter of the multiplications, probabilities differ by "
-          "less than 1e-4; automatic: what is faster (default; direct with --mode published)")
-      ->check(CLI::IsMember({"automatic", "direct", "winograd"}));
+          "less than 1e-4; compensated: direct sums whose rounding is made good; automatic: what "
+          "is "
+          "faster (default; compensated with --mode published)")
+      ->check(CLI::IsMember({"automatic", "direct", "winograd", "compensated"}));
   add_common_options(command, common);
   command.callback([given, &common] { segment(*given, common); });
 }

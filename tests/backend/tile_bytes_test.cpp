@@ -61,22 +61,24 @@ std::vector<float> convolve(septum::layer_problem const& problem, std::vector<fl
 }
 
 septum::layer_problem dense_problem(septum::extent2 tile, int channels, int filters, int kernel,
-                                    int dilation) {
+                                    int dilation, septum::convolution_algorithm convolution) {
   auto problem =
       conv_problem(1, tile.rows, tile.columns, channels, filters, kernel, dilation, filters > 4);
   problem.training = false;
+  problem.convolution = convolution;
   return problem;
 }
 
 template <class B>
-void check_layer(int channels, int filters, int kernel, int dilation) {
-  auto const whole = dense_problem({side, side}, channels, filters, kernel, dilation);
+void check_layer(int channels, int filters, int kernel, int dilation,
+                 septum::convolution_algorithm convolution) {
+  auto const whole = dense_problem({side, side}, channels, filters, kernel, dilation, convolution);
   auto const weights = random_floats(conv_parameters(whole), 1);
   auto const x = random_floats(whole.in.size(), 2);
   auto const expected = convolve<B>(whole, weights, x, 1);
   for (int const threads : {1, 2})
     for (auto const tile : tiles) {
-      auto const problem = dense_problem(tile, channels, filters, kernel, dilation);
+      auto const problem = dense_problem(tile, channels, filters, kernel, dilation, convolution);
       int const row = (side - tile.rows) / 2;
       int const column = (side - tile.columns) / 3;
       auto const part =
@@ -87,6 +89,13 @@ void check_layer(int channels, int filters, int kernel, int dilation) {
       BOOST_TEST(count_differences(convolve<B>(problem, weights, part, threads), expected, filters,
                                    row, column, tile) == 0U);
     }
+}
+
+template <class B>
+void check_layer(int channels, int filters, int kernel, int dilation) {
+  for (auto const convolution :
+       {septum::convolution_algorithm::direct, septum::convolution_algorithm::compensated})
+    check_layer<B>(channels, filters, kernel, dilation, convolution);
 }
 
 template <class S, class B>

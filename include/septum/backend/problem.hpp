@@ -13,8 +13,10 @@ namespace septum::inline SEPTUM_ABI {
 /// Winograd's minimal filtering for every layer that has such a form, with a quarter of the
 /// multiplications and about three times the rounding error; `automatic` takes it where it is
 /// faster. Which layers those are depends on the net and the processor's instructions, never on
-/// the extent of an image, on tiles or on threads.
-enum class convolution_algorithm { automatic, direct, winograd };
+/// the extent of an image, on tiles or on threads. `compensated` sums window by window in short
+/// chains and keeps what the additions lose, so that little more than the rounding of maps and
+/// weights is left; half as long again as `direct`. Without AVX2 it is `direct`.
+enum class convolution_algorithm { automatic, direct, winograd, compensated };
 
 /// One layer at run time: everything a kernel needs to know to prepare itself. The same struct
 /// serves every kind of layer, so that a user's kernel is prepared like the built-in ones.

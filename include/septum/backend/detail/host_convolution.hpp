@@ -11,7 +11,8 @@
 /// Direct convolution of channels-last float maps for processors with AVX2 or AVX-512. A block of
 /// neighbouring pixels times a block of filters stays in registers while the window is walked once:
 /// no gathered copy of the windows, no reordered maps. Each output is one chain of fused
-/// multiply-adds over (window row, window column, channel) that starts at the bias, so its bytes
+/// multiply-adds over (window row, window column, channel) that starts at the bias, or,
+/// compensated, chains of so many terms that are added up with what the additions lose. Its bytes
 /// depend neither on the place in the map nor on threads nor on the width of the registers.
 namespace septum::inline SEPTUM_ABI::detail {
 
@@ -90,9 +91,51 @@ struct direct_row {
   float const* next_x = nullptr;
 };
 
+/// How a block of outputs is summed: in one chain, in one chain while the next operands are brought
+/// into the first cache, or in chains of `chain_length` terms that are added with compensation.
+enum class summation { plain, prefetching, compensated };
+inline constexpr int chain_length = 16;
+
+// The chains of Pixels x Count registers that are done: their sum, and what the additions lost
+// (Ogita, Rump and Oishi 2005, algorithm 4.4).
+template <class Registers, int Pixels, int Count>
+struct chain_totals {
+  using lanes = typename Registers::lanes;
+  lanes sum[Pixels][Count];
+  lanes lost[Pixels][Count];
+
+  // The first chain is the bias. Leaves zeros.
+  [[gnu::always_inline]] inline void start(lanes (&chain)[Pixels][Count]) {
+    for (int p = 0; p < Pixels; ++p)
+      for (int v = 0; v < Count; ++v) {
+        sum[p][v] = chain[p][v];
+        lost[p][v] = chain[p][v] = lanes{};
+      }
+  }
+  [[gnu::always_inline]] inline void take(lanes (&chain)[Pixels][Count]) {
+    for (int p = 0; p < Pixels; ++p)
+      for (int v = 0; v < Count; ++v) {
+        lanes const more = chain[p][v];
+        lanes const before = sum[p][v];
+        lanes const total = before + more;
+        lanes const added = total - before;
+        lost[p][v] += (before - (total - added)) + (more - added);
+        sum[p][v] = total;
+        chain[p][v] = lanes{};
+      }
+  }
+  [[gnu::always_inline]] inline void finish(lanes (&chain)[Pixels][Count]) {
+    take(chain);
+    for (int p = 0; p < Pixels; ++p)
+      for (int v = 0; v < Count; ++v) chain[p][v] = sum[p][v] + lost[p][v];
+  }
+};
+
 // The sums of Pixels x (lanes * Count) outputs from pixel `first` on.
-template <class Registers, int Pixels, int Count, bool Prefetch>
+template <class Registers, int Pixels, int Count, summation Sum>
 [[gnu::always_inline]] inline void convolve_pixels(direct_row const& row, int first) {
+  constexpr bool prefetch = Sum == summation::prefetching;
+  constexpr bool compensate = Sum == summation::compensated;
   using lanes = typename Registers::lanes;
   using in_memory = typename Registers::in_memory;
   constexpr int width = Registers::width;
@@ -106,28 +149,43 @@ template <class Registers, int Pixels, int Count, bool Prefetch>
   float const* const corner = row.x + first * pixel_step;
   float const* w = row.weights;
   float const* next_w = row.next_weights;
-  float const* next_x = Prefetch ? row.next_x + first * pixel_step : nullptr;
+  float const* next_x = prefetch ? row.next_x + first * pixel_step : nullptr;
+  chain_totals<Registers, Pixels, Count> totals;
+  int room = chain_length;  // terms that the chains still take up
+  if constexpr (compensate) totals.start(sums);
   for (int i = 0; i < row.window_rows; ++i)
     for (int j = 0; j < row.window_columns; ++j) {
       float const* const x = corner + i * row.row_step + j * row.column_step;
-      for (int k = 0; k < row.channels; ++k, w += Count * width) {
-        if constexpr (Prefetch) {
-          __builtin_prefetch(next_w);
-          if constexpr (Count * width > 16) __builtin_prefetch(next_w + 16);
-          __builtin_prefetch(next_x);
-          next_w += Count * width;
-          next_x += Pixels;
+      for (int k = 0; k < row.channels;) {
+        int end = row.channels;
+        if constexpr (compensate) {
+          if (room == 0) {
+            totals.take(sums);
+            room = chain_length;
+          }
+          end = std::min(end, k + room);
+          room -= end - k;
         }
-        lanes weights[Count];
+        for (; k < end; ++k, w += Count * width) {
+          if constexpr (prefetch) {
+            __builtin_prefetch(next_w);
+            if constexpr (Count * width > 16) __builtin_prefetch(next_w + 16);
+            __builtin_prefetch(next_x);
+            next_w += Count * width;
+            next_x += Pixels;
+          }
+          lanes weights[Count];
 #  pragma GCC unroll 2
-        for (int v = 0; v < Count; ++v)
-          weights[v] = *reinterpret_cast<in_memory const*>(w + v * width);
+          for (int v = 0; v < Count; ++v)
+            weights[v] = *reinterpret_cast<in_memory const*>(w + v * width);
 #  pragma GCC unroll 16
-        for (int p = 0; p < Pixels; ++p)
+          for (int p = 0; p < Pixels; ++p)
 #  pragma GCC unroll 2
-          for (int v = 0; v < Count; ++v) sums[p][v] += x[p * pixel_step + k] * weights[v];
+            for (int v = 0; v < Count; ++v) sums[p][v] += x[p * pixel_step + k] * weights[v];
+        }
       }
     }
+  if constexpr (compensate) totals.finish(sums);
   lanes const zero{};
 #  pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p) {
@@ -146,55 +204,58 @@ template <class Registers, int Pixels, int Count, bool Prefetch>
 }
 
 // Not inlined: the callers' variables would push sums out of the registers.
-template <int Pixels, int Count, bool Prefetch>
+template <int Pixels, int Count, summation Sum>
 [[gnu::target("avx2,fma"), gnu::noinline]] inline void convolve_pixels_avx2(direct_row const& row,
                                                                             int first) {
-  convolve_pixels<avx2_registers, Pixels, Count, Prefetch>(row, first);
+  convolve_pixels<avx2_registers, Pixels, Count, Sum>(row, first);
 }
-template <int Pixels, int Count, bool Prefetch>
+template <int Pixels, int Count, summation Sum>
 [[gnu::target("avx512f"), gnu::noinline]] inline void convolve_pixels_avx512(direct_row const& row,
                                                                              int first) {
-  convolve_pixels<avx512_registers, Pixels, Count, Prefetch>(row, first);
+  convolve_pixels<avx512_registers, Pixels, Count, Sum>(row, first);
 }
 
+constexpr summation without_prefetching(summation sum) {
+  return sum == summation::prefetching ? summation::plain : sum;
+}
 // Blocks of as many pixels as leave room for the weights among 16 registers, then smaller ones.
-template <bool Prefetch>
+template <summation Sum>
 void convolve_row_avx2(direct_row const& row, bool two_registers) {
+  constexpr summation rest = without_prefetching(Sum);
   int pixel = 0;
   if (two_registers) {
-    for (; pixel + 6 <= row.pixels; pixel += 6) convolve_pixels_avx2<6, 2, Prefetch>(row, pixel);
-    for (; pixel + 3 <= row.pixels; pixel += 3) convolve_pixels_avx2<3, 2, false>(row, pixel);
-    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx2<1, 2, false>(row, pixel);
+    for (; pixel + 6 <= row.pixels; pixel += 6) convolve_pixels_avx2<6, 2, Sum>(row, pixel);
+    for (; pixel + 3 <= row.pixels; pixel += 3) convolve_pixels_avx2<3, 2, rest>(row, pixel);
+    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx2<1, 2, rest>(row, pixel);
   } else {
-    for (; pixel + 12 <= row.pixels; pixel += 12) convolve_pixels_avx2<12, 1, Prefetch>(row, pixel);
-    for (; pixel + 3 <= row.pixels; pixel += 3) convolve_pixels_avx2<3, 1, false>(row, pixel);
-    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx2<1, 1, false>(row, pixel);
+    for (; pixel + 12 <= row.pixels; pixel += 12) convolve_pixels_avx2<12, 1, Sum>(row, pixel);
+    for (; pixel + 3 <= row.pixels; pixel += 3) convolve_pixels_avx2<3, 1, rest>(row, pixel);
+    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx2<1, 1, rest>(row, pixel);
   }
 }
 // The same among 32 registers.
-template <bool Prefetch>
+template <summation Sum>
 void convolve_row_avx512(direct_row const& row, bool two_registers) {
+  constexpr summation rest = without_prefetching(Sum);
   int pixel = 0;
   if (two_registers) {
-    for (; pixel + 14 <= row.pixels; pixel += 14)
-      convolve_pixels_avx512<14, 2, Prefetch>(row, pixel);
-    for (; pixel + 4 <= row.pixels; pixel += 4) convolve_pixels_avx512<4, 2, false>(row, pixel);
-    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx512<1, 2, false>(row, pixel);
+    for (; pixel + 14 <= row.pixels; pixel += 14) convolve_pixels_avx512<14, 2, Sum>(row, pixel);
+    for (; pixel + 4 <= row.pixels; pixel += 4) convolve_pixels_avx512<4, 2, rest>(row, pixel);
+    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx512<1, 2, rest>(row, pixel);
   } else {
-    for (; pixel + 14 <= row.pixels; pixel += 14)
-      convolve_pixels_avx512<14, 1, Prefetch>(row, pixel);
-    for (; pixel + 4 <= row.pixels; pixel += 4) convolve_pixels_avx512<4, 1, false>(row, pixel);
-    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx512<1, 1, false>(row, pixel);
+    for (; pixel + 14 <= row.pixels; pixel += 14) convolve_pixels_avx512<14, 1, Sum>(row, pixel);
+    for (; pixel + 4 <= row.pixels; pixel += 4) convolve_pixels_avx512<4, 1, rest>(row, pixel);
+    for (; pixel < row.pixels; ++pixel) convolve_pixels_avx512<1, 1, rest>(row, pixel);
   }
 }
-/// All pixels of a row; with Prefetch, `next_weights` and `next_x` are not null.
-template <bool Prefetch>
+/// All pixels of a row; prefetching, `next_weights` and `next_x` are not null.
+template <summation Sum>
 void convolve_row(instruction_set set, direct_row const& row, int filters) {
   bool const two_registers = filters > lane_count(set);
   if (set == instruction_set::avx512)
-    convolve_row_avx512<Prefetch>(row, two_registers);
+    convolve_row_avx512<Sum>(row, two_registers);
   else
-    convolve_row_avx2<Prefetch>(row, two_registers);
+    convolve_row_avx2<Sum>(row, two_registers);
 }
 
 /// y = relu(W x + bias) or W x + bias; maps are contiguous, their number of rows is the views', the
@@ -214,6 +275,7 @@ inline void direct_convolve(exec::threads threads, layer_problem const& problem,
   std::ptrdiff_t const across = (out.width + pixels - 1) / pixels;
   // Without dilation, a row of the window is one run of values.
   bool const joined = problem.geometry.dilation == 1;
+  bool const compensated = problem.convolution == convolution_algorithm::compensated;
   for_each_range(
       threads, y.extent(0) * height * across, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t task = begin; task < end; ++task) {
@@ -237,7 +299,10 @@ inline void direct_convolve(exec::threads threads, layer_problem const& problem,
                 .pixel_step = in.channels,
                 .out_step = out.channels,
                 .relu = problem.relu};
-            convolve_row<false>(w.blocks.set, row, width);
+            if (compensated)
+              convolve_row<summation::compensated>(w.blocks.set, row, width);
+            else
+              convolve_row<summation::plain>(w.blocks.set, row, width);
           }
         }
       });

@@ -219,25 +219,26 @@ struct winograd_job {
       int const width = blocks.width(first);
       bool const last = first + blocks.step() >= filters;
       for (std::ptrdiff_t point = 0; point < 36; ++point, values += channels * width)
-        convolve_row<true>(blocks.set,
-                           {.x = input + point * block.input_step,
-                            .weights = values,
-                            .bias = no_bias,
-                            .y = output + point * block.output_step,
-                            .pixels = static_cast<int>(tiles.size()),
-                            .filters = width,
-                            .window_rows = 1,
-                            .window_columns = 1,
-                            .channels = channels,
-                            .row_step = 0,
-                            .column_step = 0,
-                            .pixel_step = channels,
-                            .out_step = width,
-                            .relu = false,
-                            .next_weights = last && point == 35 ? weights.values.data()
-                                                                : values + channels * width,
-                            .next_x = input + (point + 1) % 36 * block.input_step},
-                           width);
+        convolve_row<summation::prefetching>(
+            blocks.set,
+            {.x = input + point * block.input_step,
+             .weights = values,
+             .bias = no_bias,
+             .y = output + point * block.output_step,
+             .pixels = static_cast<int>(tiles.size()),
+             .filters = width,
+             .window_rows = 1,
+             .window_columns = 1,
+             .channels = channels,
+             .row_step = 0,
+             .column_step = 0,
+             .pixel_step = channels,
+             .out_step = width,
+             .relu = false,
+             .next_weights =
+                 last && point == 35 ? weights.values.data() : values + channels * width,
+             .next_x = input + (point + 1) % 36 * block.input_step},
+            width);
       if (problem.geometry.kernel == 3)
         scatter_all<4>(tiles, first, width);
       else
