@@ -4,7 +4,8 @@
 
 Run with a Python that has PyTorch (benchmarks/peers/README.md). For every case the two programs run in turn,
 ``--rounds`` times, each in a process of its own; the ratio is that of the medians. PyTorch runs in the configurations
-named by ``--modes`` and ``--tiles``, and the fastest counts. ``--isa avx2`` holds both to AVX2.
+named by ``--modes`` and ``--tiles``, and the fastest counts. ``--isa avx2`` holds both to AVX2, ``--precision bf16``
+lets both compute in bfloat16 (PyTorch by autocast).
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def frame_cases(arguments, net: int) -> list[dict]:
         for nets in arguments.ensembles:
             mine = septum(
                 arguments.programs / "bench_frame",
-                ["--net", net, "--nets", nets, "--threads", arguments.threads, "--repeats", arguments.repeats],
+                ["--net", net, "--nets", nets, "--threads", arguments.threads, "--repeats", arguments.repeats]
+                + ["--precision", arguments.precision],
                 arguments.isa,
             )
             ours.setdefault(nets, []).append(mine["seconds_median"])
@@ -61,7 +63,7 @@ def frame_cases(arguments, net: int) -> list[dict]:
             ["--threads", arguments.threads, "--nets", f"bn_feature_net_{net}x{net}"]
             + ["--ensemble", *(nets for nets in arguments.ensembles if nets > 1)]
             + ["--repeats", arguments.repeats, "--modes", *arguments.modes, "--forms", *arguments.forms]
-            + ["--formats", "channels_last", "--tiles", *arguments.tiles],
+            + ["--formats", "channels_last", "--tiles", *arguments.tiles, "--precision", arguments.precision],
             arguments.isa,
         )
         for best in result["best"]:
@@ -85,14 +87,15 @@ def train_case(arguments, net: int, batch: int) -> dict:
     for _ in range(arguments.rounds):
         mine = septum(
             arguments.programs / "bench_train",
-            ["--net", net, "--batch", batch, "--threads", arguments.threads],
+            ["--net", net, "--batch", batch, "--threads", arguments.threads, "--precision", arguments.precision],
             arguments.isa,
         )
         ours.append(mine["patches_per_second"])
         result = pytorch(
             "train_speed.py",
             ["--threads", arguments.threads, "--cases", f"bn_feature_net_{net}x{net}:{batch}"]
-            + ["--modes", *arguments.modes, "--formats", "channels_last", "--allocators", "default", "keep"],
+            + ["--modes", *arguments.modes, "--formats", "channels_last", "--allocators", "default", "keep"]
+            + ["--precision", arguments.precision],
             arguments.isa,
         )
         best = max(result["best"], key=lambda e: e["patches_per_second"])
@@ -114,6 +117,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--isa", choices=["", "avx2"], default="")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--modes", nargs="+", default=["eager", "compile"])
     parser.add_argument("--forms", nargs="+", default=["dilated", "fragments"])
     parser.add_argument("--tiles", nargs="+", default=["192x192", "256x256"])
@@ -130,7 +134,7 @@ def main() -> None:
         else:
             results.append(train_case(arguments, int(case[5:]), 256 if case == "train31" else 64))
             print(json.dumps(results[-1]), flush=True)
-    arguments.out.write_text(json.dumps({"threads": arguments.threads, "isa": arguments.isa, "results": results}, indent=1))
+    arguments.out.write_text(json.dumps({"threads": arguments.threads, "isa": arguments.isa, "precision": arguments.precision, "results": results}, indent=1))
 
 
 if __name__ == "__main__":

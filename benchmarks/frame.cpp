@@ -3,7 +3,7 @@
 // With --layers also, per layer, the share of the machine's measured peak of float operations; work
 // counts as that of direct sums, so Winograd can exceed 1.
 // Usage: bench_frame [--net 31|61] [--nets 1] [--threads 2] [--repeats 5] [--memory MiB] [--layers]
-//                    [--direct]
+//                    [--direct] [--precision f32|bf16]
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -28,6 +28,7 @@ struct settings {
   std::size_t memory_mb = 256;
   bool layers = false;
   bool direct = false;
+  std::string precision = "f32";
 };
 
 settings parse(int argc, char** argv) {
@@ -40,6 +41,10 @@ settings parse(int argc, char** argv) {
     }
     if (option == "--direct") {
       chosen.direct = true;
+      continue;
+    }
+    if (option == "--precision") {
+      chosen.precision = i + 1 < argc ? argv[++i] : "";
       continue;
     }
     int const value = i + 1 < argc ? std::atoi(argv[++i]) : 0;
@@ -70,15 +75,19 @@ void run(settings const& chosen) {
       {.threads = {chosen.threads},
        .budget_bytes = chosen.memory_mb << 20,
        .convolution = chosen.direct ? septum::convolution_algorithm::direct
-                                    : septum::convolution_algorithm::automatic}};
+                                    : septum::convolution_algorithm::automatic,
+       .precision = chosen.precision == "bf16" ? septum::host_precision::bf16
+                                               : septum::host_precision::f32}};
   auto const seconds =
       benchmark::measure(chosen.repeats, [&] { benchmark::keep(nets.predict(frame)); });
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::cout << "{\"benchmark\": \"frame\", \"machine\": " << benchmark::quoted(benchmark::machine())
             << ", \"net\": \"bn_feature_net_" << chosen.net << "x" << chosen.net
-            << "\", \"nets\": " << chosen.nets << ", \"threads\": " << chosen.threads
-            << ", \"rows\": " << rows << ", \"columns\": " << columns
+            << "\", \"nets\": " << chosen.nets
+            << ", \"precision\": " << benchmark::quoted(chosen.precision)
+            << ", \"threads\": " << chosen.threads << ", \"rows\": " << rows
+            << ", \"columns\": " << columns
             << ", \"seconds_median\": " << benchmark::to_text(seconds.median)
             << ", \"seconds_minimum\": " << benchmark::to_text(seconds.fastest)
             << ", \"seconds_maximum\": " << benchmark::to_text(seconds.slowest)

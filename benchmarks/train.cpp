@@ -1,6 +1,7 @@
 // Patch training of the published nets: patches per second of one whole step (gathering and turning
 // a batch, forward, backward, update).
 // Usage: bench_train [--net 31|61] [--batch 256] [--threads 2] [--steps 12]
+//                    [--precision f32|bf16]
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -21,7 +22,7 @@
 namespace {
 
 template <class Net>
-void run(int net, int batch, int threads, int steps) {
+void run(int net, int batch, int threads, int steps, std::string const& precision) {
   using base = septum::base_stack_t<Net>;
   constexpr int field = base::receptive_field;
   septum::image frame =
@@ -44,7 +45,11 @@ void run(int net, int batch, int threads, int steps) {
                              {},
                              {.window = field, .batch_size = batch},
                              {threads}};
-  septum::trainer<Net, septum::onednn> trainer{{.epochs = 1}, {}, {threads}};
+  septum::trainer<Net, septum::onednn> trainer{
+      {.epochs = 1},
+      {},
+      {threads},
+      precision == "bf16" ? septum::host_precision::bf16 : septum::host_precision::f32};
   auto state = trainer.start();
   std::vector<double> seconds;
   auto last = std::chrono::steady_clock::now();
@@ -61,8 +66,8 @@ void run(int net, int batch, int threads, int steps) {
   getrusage(RUSAGE_SELF, &usage);
   std::cout << "{\"benchmark\": \"train\", \"machine\": " << benchmark::quoted(benchmark::machine())
             << ", \"net\": \"bn_feature_net_" << net << "x" << net << "\", \"batch\": " << batch
-            << ", \"threads\": " << threads << ", \"steps\": " << seconds.size()
-            << ", \"patches_per_second\": "
+            << ", \"precision\": " << benchmark::quoted(precision) << ", \"threads\": " << threads
+            << ", \"steps\": " << seconds.size() << ", \"patches_per_second\": "
             << benchmark::to_text(batch / seconds[seconds.size() / 2])
             << ", \"patches_per_second_maximum\": " << benchmark::to_text(batch / seconds.front())
             << ", \"peak_rss_bytes\": " << usage.ru_maxrss * 1024L << "}\n";
@@ -75,6 +80,7 @@ int main(int argc, char** argv) {
   int batch = 256;
   int threads = 2;
   int steps = 12;
+  std::string precision = "f32";
   for (int i = 1; i + 1 < argc; i += 2) {
     std::string const option = argv[i];
     int const value = std::atoi(argv[i + 1]);
@@ -82,9 +88,10 @@ int main(int argc, char** argv) {
     if (option == "--batch") batch = value;
     if (option == "--threads") threads = value;
     if (option == "--steps") steps = value;
+    if (option == "--precision") precision = argv[i + 1];
   }
   if (net == 61)
-    run<septum::bn_feature_net_61x61<2, 3>>(net, batch, threads, steps);
+    run<septum::bn_feature_net_61x61<2, 3>>(net, batch, threads, steps, precision);
   else
-    run<septum::bn_feature_net_31x31<1, 3>>(net, batch, threads, steps);
+    run<septum::bn_feature_net_31x31<1, 3>>(net, batch, threads, steps, precision);
 }

@@ -24,11 +24,19 @@ predictor erase(septum::model const& trained, septum::inference_options inferenc
 
 }  // namespace
 
-void require_host_precision(common_options const& common) {
-  if (common.precision != "f32")
+septum::host_precision host_precision_of(common_options const& common) {
+  if (common.precision == "f32") return septum::host_precision::f32;
+  if (common.precision != "bf16" || common.backend == "reference")
+    throw septum::unsupported_error("septum.program.50",
+                                    "--precision " + common.precision + " with --backend " +
+                                        common.backend +
+                                        "; there are f32 for every backend, bf16 for onednn, eigen "
+                                        "and cudnn, tf32 and f16 for cudnn");
+  if (!septum::has_host_bfloat16())
     throw septum::unsupported_error(
-        "septum.program.50", "--precision " + common.precision + ": expected f32 with --backend " +
-                                 common.backend + "; the others are for --backend cudnn");
+        "septum.program.53",
+        "--precision bf16: this processor has no AVX512_BF16 instructions; use --precision f32");
+  return septum::host_precision::bf16;
 }
 
 std::vector<std::string> net_names() {
@@ -48,7 +56,7 @@ std::vector<std::string> net_names() {
 predictor make_predictor(septum::model const& trained, common_options const& common,
                          septum::inference_options inference) {
   if (common.backend == "cudnn") return make_gpu_predictor(trained, common, inference);
-  require_host_precision(common);
+  inference.precision = host_precision_of(common);
   auto const& description = trained.description;
   return with_any_net(description.architecture, description.channels.size(),
                       description.classes.size(), [&]<class Net>(std::type_identity<Net>) {

@@ -46,8 +46,9 @@ auto with_net(std::string const& name, std::size_t channels, std::size_t classes
                                   "unknown net '" + name + "'; there are " + known);
 }
 
-/// @throws septum::unsupported_error when the backend is the host's and the precision is not f32
-void require_host_precision(common_options const& common);
+/// What --precision says for a backend of the host.
+/// @throws septum::unsupported_error when that backend or this processor does not have it
+[[nodiscard]] septum::host_precision host_precision_of(common_options const& common);
 
 /// A trained model ready to run, its type forgotten.
 struct predictor {

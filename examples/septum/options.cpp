@@ -23,7 +23,8 @@ void add_common_options(CLI::App& command, common_options& options) {
       ->capture_default_str();
   command
       .add_option("--precision", options.precision,
-                  "Numbers that the net computes in; all but f32 with --backend cudnn")
+                  "Numbers that the net computes in; bf16 wants a processor with AVX512_BF16 or "
+                  "--backend cudnn, tf32 and f16 the latter")
       ->check(CLI::IsMember({"f32", "tf32", "bf16", "f16"}))
       ->capture_default_str();
   command.add_flag("--quiet", options.quiet, "No progress on standard error");

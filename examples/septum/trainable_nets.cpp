@@ -6,17 +6,21 @@
 #include <type_traits>
 
 #include "all_nets.hpp"
+#include "nets.hpp"
 
 namespace program {
 namespace {
 
 template <class Net, septum::Backend B>
-trainable_net erase(bool dense, septum::exec::threads threads) {
+trainable_net erase(bool dense, septum::exec::threads threads, septum::host_precision precision) {
+  auto constexpr direct = septum::convolution_algorithm::direct;
   if (dense) {
     using form = septum::fully_convolutional_t<Net>;
-    return {septum::gradient_net<form, B>{threads}, septum::net<septum::fused_t<form>, B>{threads}};
+    return {septum::gradient_net<form, B>{threads, precision},
+            septum::net<septum::fused_t<form>, B>{threads, direct, precision}};
   }
-  return {septum::gradient_net<Net, B>{threads}, septum::net<septum::fused_t<Net>, B>{threads}};
+  return {septum::gradient_net<Net, B>{threads, precision},
+          septum::net<septum::fused_t<Net>, B>{threads, direct, precision}};
 }
 
 }  // namespace
@@ -31,10 +35,12 @@ net_properties properties_of(std::string const& name, std::size_t channels, std:
 trainable_net make_trainable(std::string const& name, std::size_t channels, std::size_t classes,
                              bool dense, common_options const& common) {
   auto const threads = common.executor();
+  auto const precision = host_precision_of(common);
   return with_any_net(name, channels, classes, [&]<class Net>(std::type_identity<Net>) {
-    if (common.backend == "reference") return erase<Net, septum::reference>(dense, threads);
-    if (common.backend == "eigen") return erase<Net, septum::eigen>(dense, threads);
-    return erase<Net, septum::onednn>(dense, threads);
+    if (common.backend == "reference")
+      return erase<Net, septum::reference>(dense, threads, precision);
+    if (common.backend == "eigen") return erase<Net, septum::eigen>(dense, threads, precision);
+    return erase<Net, septum::onednn>(dense, threads, precision);
   });
 }
 

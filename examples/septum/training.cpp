@@ -254,7 +254,6 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
   auto const split = split_patches(data, request, field, run.seed);
   if (common.backend == "cudnn")
     return train_patches_on_gpu(setup, run, split, optimizer, seconds, patches);
-  require_host_precision(common);
   septum::patch_batches training{data.views(),
                                  split.training,
                                  {.window = field, .batch_size = request.batch, .seed = run.seed},
@@ -295,7 +294,6 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
         "septum.program.52",
         "--backend cudnn trains by patches; give --mode patch, or train dense on "
         "the processor");
-  require_host_precision(common);
   int const field = setup.field();
   auto const threads = common.executor();
   auto const maps = split_maps(data, request, field, run.seed);
@@ -354,6 +352,7 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
       {"seed", std::to_string(common.seed)},
       {"validation", request.validation},
       {"backend", common.backend},
+      {"precision", common.precision},
   };
   auto& provenance = description.provenance;
   if (!request.cycles()) provenance["rate_factor"] = septum::to_text(request.rate_factor);

@@ -44,6 +44,7 @@ THIRD_PARTY = {
     r"Eigen/": r"(image|track|measure|segment|train)/|backend/(detail/)?eigen",
     r"xtensor/": XTENSOR,
     r"oneapi/|dnnl": r"backend/(detail/)?onednn",
+    r"immintrin\.h": r"backend/detail/bfloat16",
     r"omp\.h": r"exec/|backend/(detail/)?onednn",
     r"dlfcn\.h": r"exec/detail/shared_library",
     r"(tiff|tiffio)\.": r"io/",

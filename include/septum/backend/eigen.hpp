@@ -1,10 +1,11 @@
 #pragma once
+#include <septum/backend/detail/eigen_bfloat16.hpp>
+#include <septum/backend/detail/eigen_context.hpp>
 #include <septum/backend/detail/host_batch_norm.hpp>
 #include <septum/backend/detail/host_inference.hpp>
 #include <septum/backend/detail/host_max_pool.hpp>
 #include <septum/backend/detail/host_pointwise.hpp>
 #include <septum/backend/problem.hpp>
-#include <septum/backend/reference.hpp>
 #include <septum/core/rng.hpp>
 #include <septum/exec/buffer.hpp>
 #include <septum/exec/default_threads.hpp>
@@ -15,27 +16,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
-#include <string_view>
 #include <type_traits>
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
-
-/// Every layer on the processor without a vendor library: convolutions as Eigen products of
-/// gathered windows, the other layers as loops at the speed of memory. Float and double, forward
-/// and backward. Results have the same bytes for any thread count and any tile extent.
-struct eigen {
-  using memory_space = host_space;
-  using fallback = reference;
-  static constexpr std::string_view name = "eigen";
-};
-
-/// Threads, and the scratch memory that all kernels share. Moves, does not copy.
-template <>
-struct context<eigen> {
-  exec::threads threads{};
-  buffer<std::byte> scratch{};
-};
 
 /// Convolution and dense layer. Windows are gathered into matrices of `block` rows (im2col), which
 /// one Eigen product multiplies with the weights. Blocks have the same number of rows everywhere,
@@ -377,14 +361,7 @@ struct kernel<eigen, kind::batch_norm, T> {
                             view<T const, 4> dy, view<T, 4> dx, std::span<T> dparameters) {
     auto const sums = scratch(ctx, p);
     detail::batch_norm_sums<Relu, T>(ctx.threads, s.training, x, dy, sums);
-    std::size_t const channels = s.mean.size();
-    for (std::size_t k = 0; k < channels; ++k) {
-      dparameters[k] =
-          static_cast<T>(sums.sum[channels + k] / (s.deviation[k] + batch_norm::epsilon));
-      dparameters[channels + k] = static_cast<T>(sums.sum[k]);
-      dparameters[2 * channels + k] = static_cast<T>(s.mean[k]);
-      dparameters[3 * channels + k] = static_cast<T>(s.deviation[k]);
-    }
+    detail::set_batch_norm_gradient<T>(sums, s.mean, s.deviation, dparameters);
     if (p.problem.input_gradient)
       detail::batch_norm_input_gradient<Relu, T>(ctx.threads, s.training, s.deviation, x, dy, dx,
                                                  sums);

@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/backend/layer_map.hpp>
 #include <septum/core/shape.hpp>
 #include <septum/core/view.hpp>
 #include <septum/exec/backend.hpp>
@@ -6,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 
 namespace septum::inline SEPTUM_ABI {
 
@@ -17,6 +19,11 @@ namespace septum::inline SEPTUM_ABI {
 /// chains and keeps what the additions lose, so that little more than the rounding of maps and
 /// weights is left; half as long again as `direct`. Without AVX2 it is `direct`.
 enum class convolution_algorithm { automatic, direct, winograd, compensated };
+
+/// What a net on the processor holds between its layers and multiplies. `bf16`: numbers of 16 bits
+/// with 8 bits of exponent, products summed in float; the net's input, its last convolution's
+/// result, parameters, statistics and the loss stay in float. Wants a processor with AVX512_BF16.
+enum class host_precision { f32, bf16 };
 
 /// One layer at run time: everything a kernel needs to know to prepare itself. The same struct
 /// serves every kind of layer, so that a user's kernel is prepared like the built-in ones.
@@ -30,6 +37,8 @@ struct layer_problem {
   bool input_gradient = true;  ///< backward has to compute dx (false for the first layer)
   double dropout_rate = 0.0;   ///< dropout only
   convolution_algorithm convolution = convolution_algorithm::direct;  ///< convolutions only
+  map_scalar in_scalar = map_scalar::f32;   ///< kernels for bfloat16 only: of x and dx
+  map_scalar out_scalar = map_scalar::f32;  ///< the same of y and dy
 };
 
 // The contract of kernel<B, Kind, T>. Maps are contiguous view<T, 4> with axes batch, row, column,
@@ -58,6 +67,14 @@ struct layer_problem {
 //                          view<T const, 4> x, view<T const, 4> y, view<T, 4> dy, view<T, 4> dx,
 //                          std::span<T> dparameters);
 //
+// kernel<B, Kind, bfloat16> is for nets that hold maps in bfloat16: parameters and their gradients
+// are float, and maps come as const_layer_map and layer_map with the scalars of the problem. It
+// adds
+//
+//   static constexpr bool converts;  whether x and y may be of different scalars; else both are
+//                                    bfloat16
+//   static bool   takes(layer_problem const&);  whether it can run this layer with an x in bfloat16
+//
 // backward may overwrite dy; dx has no data (nullptr) when problem.input_gradient is false; dx and
 // dy never overlap. dparameters is overwritten: the gradient in the trainable part, and the batch's
 // own statistics in the rest (batch_norm: mean and deviation), which the optimizer averages.
@@ -69,5 +86,29 @@ template <class B, class Kind, class T>
 concept Trains = Implements<B, Kind, T> && requires {
   typename kernel<B, Kind, T>::saved;
 };
+
+/// True where kernel<B, Kind, bfloat16> exists and takes maps of either scalar.
+template <class B, class Kind>
+concept HoldsBfloat16 = requires(layer_problem const& problem) {
+  { kernel<B, Kind, bfloat16>::takes(problem) } -> std::same_as<bool>;
+};
+
+namespace detail {
+
+template <class B, class Kind>
+consteval auto resolve_bfloat16() {
+  if constexpr (std::is_void_v<B>)
+    return std::type_identity<void>{};
+  else if constexpr (HoldsBfloat16<typename unwrap_strict<B>::type, Kind>)
+    return std::type_identity<typename unwrap_strict<B>::type>{};
+  else
+    return resolve_bfloat16<typename B::fallback, Kind>();
+}
+
+}  // namespace detail
+
+/// The first backend of B, B::fallback, ... with a kernel for maps in bfloat16; void for none.
+template <class B, class Kind>
+using bfloat16_backend_t = typename decltype(detail::resolve_bfloat16<B, Kind>())::type;
 
 }  // namespace septum::inline SEPTUM_ABI

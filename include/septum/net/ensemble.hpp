@@ -28,6 +28,8 @@ struct inference_options {
   /// How convolutions are computed. Probabilities by `winograd` differ from those by `direct` by
   /// less than 1e-4 (docs/backends.md).
   convolution_algorithm convolution = convolution_algorithm::automatic;
+  /// What maps hold and products multiply (backend/problem.hpp).
+  host_precision precision = host_precision::f32;
   /// Called after every few rows of every net with (rows done, rows in all); may throw to stop.
   std::function<void(std::size_t, std::size_t)> progress{};
 };
@@ -200,11 +202,11 @@ class ensemble : public ensemble_runner {
   /// @throws weights_error when a set is not the net's, not finite, or their number is not Count
   explicit ensemble(std::vector<std::vector<float>> const& parameter_sets,
                     inference_options options = {})
-      : ensemble_runner{
-            {receptive_field, input_channels, classes},
-            detail::assemble<dense_stack, B, float, false>(options.threads, options.convolution),
-            folded(parameter_sets),
-            std::move(options)} {}
+      : ensemble_runner{{receptive_field, input_channels, classes},
+                        detail::assemble<dense_stack, B, float, false>(
+                            options.threads, options.convolution, options.precision),
+                        folded(parameter_sets),
+                        std::move(options)} {}
 
   /// @throws weights_error also when the model's signature is another net's
   explicit ensemble(model const& trained, inference_options options = {})

@@ -25,11 +25,14 @@ class layer_executor {
   [[nodiscard]] virtual int grid(layer_problem const& problem) const = 0;
   /// One parameter set in the kernel's own order.
   [[nodiscard]] virtual std::shared_ptr<void const> pack(std::span<T const> parameters) = 0;
-  virtual void forward(void const* packed, view<T const, 4> x, view<T, 4> y) = 0;
-  virtual void forward_train(void const* packed, view<T const, 4> x, view<T, 4> y,
+  virtual void forward(void const* packed, const_layer_map x, layer_map y) = 0;
+  virtual void forward_train(void const* packed, const_layer_map x, layer_map y,
                              counter_rng step) = 0;
-  virtual void backward(void const* packed, view<T const, 4> x, view<T const, 4> y, view<T, 4> dy,
-                        view<T, 4> dx, std::span<T> dparameters) = 0;
+  virtual void backward(void const* packed, const_layer_map x, const_layer_map y, layer_map dy,
+                        layer_map dx, std::span<T> dparameters) = 0;
+  /// Whether the layer's maps may be in bfloat16, and of different scalars.
+  [[nodiscard]] virtual bool takes_bfloat16(layer_problem const& problem) const = 0;
+  [[nodiscard]] virtual bool converts() const = 0;
 };
 
 // State of training for kernels that can train; empty for those that cannot.
@@ -40,11 +43,13 @@ struct saved_of_kernel<Kernel, true> {
   typename Kernel::saved value;
 };
 
-template <class B, class Kind, class T>
+/// @tparam Maps the kernel's scalar; bfloat16 for one that takes maps of either scalar
+template <class B, class Kind, class T, class Maps = T>
 class kernel_executor final : public layer_executor<T> {
-  using kernel_type = kernel<B, Kind, T>;
+  using kernel_type = kernel<B, Kind, Maps>;
   using packed = typename kernel_type::packed;
-  static constexpr bool can_train = Trains<B, Kind, T>;
+  static constexpr bool can_train = Trains<B, Kind, Maps>;
+  static constexpr bool is_plain = std::is_same_v<T, Maps>;
 
  public:
   explicit kernel_executor(context<B>& context) : context_{&context} {}
@@ -61,25 +66,44 @@ class kernel_executor final : public layer_executor<T> {
   std::shared_ptr<void const> pack(std::span<T const> parameters) override {
     return std::make_shared<packed const>(kernel_type::pack(*context_, plan_, parameters));
   }
-  void forward(void const* packed_set, view<T const, 4> x, view<T, 4> y) override {
-    kernel_type::forward(*context_, plan_, *static_cast<packed const*>(packed_set), x, y);
+  void forward(void const* packed_set, const_layer_map x, layer_map y) override {
+    kernel_type::forward(*context_, plan_, *static_cast<packed const*>(packed_set), own(x), own(y));
   }
-  void forward_train([[maybe_unused]] void const* packed_set, [[maybe_unused]] view<T const, 4> x,
-                     [[maybe_unused]] view<T, 4> y, [[maybe_unused]] counter_rng step) override {
+  void forward_train([[maybe_unused]] void const* packed_set, [[maybe_unused]] const_layer_map x,
+                     [[maybe_unused]] layer_map y, [[maybe_unused]] counter_rng step) override {
     if constexpr (can_train)
       kernel_type::forward_train(*context_, plan_, *static_cast<packed const*>(packed_set),
-                                 saved_.value, x, y, step);
+                                 saved_.value, own(x), own(y), step);
   }
-  void backward([[maybe_unused]] void const* packed_set, [[maybe_unused]] view<T const, 4> x,
-                [[maybe_unused]] view<T const, 4> y, [[maybe_unused]] view<T, 4> dy,
-                [[maybe_unused]] view<T, 4> dx,
-                [[maybe_unused]] std::span<T> dparameters) override {
+  void backward([[maybe_unused]] void const* packed_set, [[maybe_unused]] const_layer_map x,
+                [[maybe_unused]] const_layer_map y, [[maybe_unused]] layer_map dy,
+                [[maybe_unused]] layer_map dx, [[maybe_unused]] std::span<T> dparameters) override {
     if constexpr (can_train)
       kernel_type::backward(*context_, plan_, *static_cast<packed const*>(packed_set), saved_.value,
-                            x, y, dy, dx, dparameters);
+                            own(x), own(y), own(dy), own(dx), dparameters);
+  }
+  bool takes_bfloat16([[maybe_unused]] layer_problem const& problem) const override {
+    if constexpr (is_plain)
+      return false;
+    else
+      return kernel_type::takes(problem);
+  }
+  bool converts() const override {
+    if constexpr (is_plain)
+      return false;
+    else
+      return kernel_type::converts;
   }
 
  private:
+  template <class Map>
+  static auto own(Map map) {
+    if constexpr (is_plain)
+      return map.template as<T>();
+    else
+      return map;
+  }
+
   context<B>* context_;
   typename kernel_type::plan plan_{};
   saved_of_kernel<kernel_type, can_train> saved_;
@@ -93,6 +117,8 @@ struct layer_entry {
   bool relu = false;
   double dropout_rate = 0.0;
   std::unique_ptr<layer_executor<T>> executor;
+  /// The kernel for maps in bfloat16, where the net holds some and the layer has one.
+  std::unique_ptr<layer_executor<T>> reduced{};
 };
 
 /// A stack with its kernels chosen, its type forgotten.
@@ -104,6 +130,7 @@ struct layer_assembly {
   std::vector<layer_row> (*rows)(int height, int width) = nullptr;
   exec::threads threads{};
   convolution_algorithm convolution = convolution_algorithm::direct;
+  host_precision precision = host_precision::f32;
   std::shared_ptr<void> contexts;  // keeps alive what the executors point to
   /// Fresh executors: a plan set of their own for every input extent.
   std::function<std::vector<layer_entry<T>>()> make_layers;
@@ -112,7 +139,7 @@ struct layer_assembly {
 template <Backend B, class T>
 struct layer_factory {
   template <class L, bool Training>
-  static layer_entry<T> make(context_chain<B>& contexts) {
+  static layer_entry<T> make(context_chain<B>& contexts, host_precision precision) {
     using resolved = resolved_backend_t<B, typename L::kind, T>;
     static_assert(
         diagnostic::backend_has_a_kernel<!std::is_void_v<resolved>, diagnostic::with_backend<B>,
@@ -121,21 +148,34 @@ struct layer_factory {
       static_assert(diagnostic::backend_trains_this_layer < !Training ||
                         Trains<resolved, typename L::kind, T>,
                     diagnostic::with_backend<resolved>, diagnostic::the_layer < L >> ::ok);
-      return {L::name, resolved::name, applies_relu_v<L>, dropout_rate_v<L>,
-              std::make_unique<kernel_executor<resolved, typename L::kind, T>>(
-                  contexts.template get<resolved>())};
+      layer_entry<T> entry{L::name, resolved::name, applies_relu_v<L>, dropout_rate_v<L>,
+                           std::make_unique<kernel_executor<resolved, typename L::kind, T>>(
+                               contexts.template get<resolved>())};
+      if (precision == host_precision::bf16)
+        entry.reduced = make_reduced<typename L::kind>(contexts);
+      return entry;
     } else {
       return {};
     }
+  }
+  template <class Kind>
+  static std::unique_ptr<layer_executor<T>> make_reduced(
+      [[maybe_unused]] context_chain<B>& contexts) {
+    using resolved = bfloat16_backend_t<B, Kind>;
+    if constexpr (std::is_same_v<T, float> && !std::is_void_v<resolved>)
+      return std::make_unique<kernel_executor<resolved, Kind, T, bfloat16>>(
+          contexts.template get<resolved>());
+    else
+      return nullptr;
   }
   template <bool Training>
   struct with_layers {
     template <class... Layers>
     struct apply {
-      static std::vector<layer_entry<T>> all(context_chain<B>& contexts) {
+      static std::vector<layer_entry<T>> all(context_chain<B>& contexts, host_precision precision) {
         std::vector<layer_entry<T>> entries;
         entries.reserve(sizeof...(Layers));
-        (entries.push_back(make<Layers, Training>(contexts)), ...);
+        (entries.push_back(make<Layers, Training>(contexts, precision)), ...);
         return entries;
       }
     };
@@ -150,7 +190,8 @@ std::vector<layer_row> row_vector(int height, int width) {
 
 template <Stack S, Backend B, class T, bool Training>
 layer_assembly<T> assemble(exec::threads threads,
-                           convolution_algorithm convolution = convolution_algorithm::direct) {
+                           convolution_algorithm convolution = convolution_algorithm::direct,
+                           host_precision precision = host_precision::f32) {
   using base = base_stack_t<S>;
   using layers = typename base::template apply<
       layer_factory<B, T>::template with_layers<Training>::template apply>;
@@ -162,8 +203,9 @@ layer_assembly<T> assemble(exec::threads threads,
           &row_vector<S>,
           threads,
           convolution,
+          precision,
           std::move(contexts),
-          [raw] { return layers::all(*raw); }};
+          [raw, precision] { return layers::all(*raw, precision); }};
 }
 
 inline layer_problem make_problem(layer_row const& row, bool relu, double dropout_rate, int batch) {

@@ -4,6 +4,7 @@
 #include <septum/exec/for_each.hpp>
 #include <septum/net/detail/row_stream.hpp>
 #include <septum/net/layer_executor.hpp>
+#include <septum/net/map_scalars.hpp>
 #include <septum/nn/transform.hpp>
 
 #include <algorithm>
@@ -41,7 +42,13 @@ class network {
   explicit network(detail::layer_assembly<T> assembly)
       : assembly_{std::move(assembly)},
         layers_{assembly_.make_layers()},
-        seconds_(layers_.size(), 0.0) {}
+        seconds_(layers_.size(), 0.0) {
+    int const field = assembly_.receptive_field;
+    std::vector<layer_problem> problems;
+    auto const rows = assembly_.rows(field, field);
+    for (std::size_t k = 0; k < layers_.size(); ++k) problems.push_back(problem(k, rows[k], 1));
+    scalars_ = {layers_, problems, assembly_.precision};
+  }
 
   /// Builds the plans for `batch` inputs of height x width pixels; a no-op when they are built.
   /// @throws shape_error when the input is smaller than the receptive field
@@ -68,10 +75,10 @@ class network {
         part.out.height = strips[k].rows;
         part.in.height = strips[k].rows + part.geometry.extent() - 1;
       }
-      layers_[k].executor->prepare(problem(k, part, batch));
+      executor(k).prepare(problem(k, part, batch));
     }
-    buffers_.resize(maps.values.size());
-    for (std::size_t k = 0; k < maps.values.size(); ++k) buffers_[k].reserve(maps.values[k]);
+    buffers_.resize(maps.bytes.size());
+    for (std::size_t k = 0; k < maps.bytes.size(); ++k) buffers_[k].reserve(maps.bytes[k]);
     ready_ = true;
   }
 
@@ -86,7 +93,7 @@ class network {
                                           std::to_string(assembly_.parameter_count)));
     packed set;
     for (std::size_t k = 0; k < layers_.size(); ++k)
-      set.push_back(layers_[k].executor->pack(parameters.subspan(rows_[k].offset, rows_[k].count)));
+      set.push_back(executor(k).pack(parameters.subspan(rows_[k].offset, rows_[k].count)));
     return set;
   }
 
@@ -117,7 +124,8 @@ class network {
                           ? assembly_.rows(assembly_.receptive_field, assembly_.receptive_field)
                           : rows_;
     for (std::size_t k = 0; k < layers_.size(); ++k)
-      lines.push_back({detail::describe_layer(layers_[k].name, rows[k], layers_[k].relu),
+      lines.push_back({detail::describe_layer(layers_[k].name, rows[k], layers_[k].relu) +
+                           (scalars_.is_reduced(k) ? " bf16" : ""),
                        layers_[k].backend, seconds_[k],
                        static_cast<double>(rows[k].trainable) * rows[k].out.height *
                            rows[k].out.width * batch_});
@@ -138,7 +146,7 @@ class network {
     grid all;
     std::vector<int> grids;
     for (std::size_t k = 0; k < layers_.size(); ++k) {
-      grids.push_back(layers_[k].executor->grid(problem(k, rows[k], 1)));
+      grids.push_back(executor(k).grid(problem(k, rows[k], 1)));
       all.period = std::lcm(all.period, grids.back());
     }
     // What is left of a part of `period` outputs and a margin, layer by layer.
@@ -163,13 +171,17 @@ class network {
   /// Bytes that maps would take for one input of height x width pixels; in strips, which large
   /// frames run in, this depends on the width only.
   [[nodiscard]] std::size_t buffer_bytes(int height, int width) const {
-    return plan_storage(1, assembly_.rows(height, width)).total() * sizeof(T);
+    return plan_storage(1, assembly_.rows(height, width)).total();
   }
 
  private:
   [[nodiscard]] layer_problem problem(std::size_t k, layer_row const& row, int batch) const {
     auto made = detail::make_problem(row, layers_[k].relu, layers_[k].dropout_rate, batch);
     made.convolution = assembly_.convolution;
+    if (!scalars_.empty()) {
+      made.in_scalar = scalars_.in(k);
+      made.out_scalar = scalars_.out(k);
+    }
     return made;
   }
   // Few rows stay in the caches; every thread wants some of them. A layer on a grid takes whole
@@ -179,7 +191,7 @@ class network {
     int const wanted = std::clamp(2 * assembly_.threads.count, 4, 32);
     std::vector<detail::row_strip> strips;
     for (std::size_t k = 0; k < rows.size(); ++k) {
-      int const cell = layers_[k].executor->grid(problem(k, rows[k], 1));
+      int const cell = executor(k).grid(problem(k, rows[k], 1));
       int const cells = (std::max(wanted, least_grid_rows) + cell - 1) / cell;
       if (cell > 1)
         strips.push_back({std::min(cells * cell, rows[k].out.height), true});
@@ -191,41 +203,47 @@ class network {
   // How maps are held: the two buffers that take turns, or one of some rows behind every layer.
   struct storage {
     bool streams = false;
-    std::vector<std::size_t> values;
+    std::vector<std::size_t> bytes;
     [[nodiscard]] std::size_t total() const {
-      return std::accumulate(values.begin(), values.end(), std::size_t{0});
+      return std::accumulate(bytes.begin(), bytes.end(), std::size_t{0});
     }
   };
   [[nodiscard]] storage plan_storage(int batch, std::span<layer_row const> rows) const {
     storage whole{false, std::vector<std::size_t>(2)};
     for (std::size_t k = 0; k + 1 < rows.size(); ++k)
-      whole.values[k % 2] =
-          std::max(whole.values[k % 2], rows[k].out.size() * static_cast<std::size_t>(batch));
+      whole.bytes[k % 2] =
+          std::max(whole.bytes[k % 2],
+                   rows[k].out.size() * static_cast<std::size_t>(batch) * value_bytes(k));
     if (batch > 1 || !detail::row_stream::possible(rows)) return whole;
     storage few{true, {}};
     auto const strips = plan_strips(rows);
     for (std::size_t k = 0; k < rows.size(); ++k)
-      few.values.push_back(static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strips)) *
-                           row_values(rows[k].out));
+      few.bytes.push_back(static_cast<std::size_t>(detail::row_stream::capacity(rows, k, strips)) *
+                          row_values(rows[k].out) * value_bytes(k));
     return few.total() < whole.total() ? few : whole;
+  }
+  // Of the map behind a layer.
+  [[nodiscard]] std::size_t value_bytes(std::size_t layer) const {
+    return bytes_of(scalars_.out(layer));
   }
   static std::size_t row_values(shape map) {
     return static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.channels);
   }
 
-  void run_layer(std::size_t k, packed const& parameters, view<T const, 4> x, view<T, 4> y) {
+  void run_layer(std::size_t k, packed const& parameters, const_layer_map x, layer_map y) {
     using clock = std::chrono::steady_clock;
     auto const begin = clock::now();
-    layers_[k].executor->forward(parameters[k].get(), x, y);
+    executor(k).forward(parameters[k].get(), x, y);
     seconds_[k] += std::chrono::duration<double>(clock::now() - begin).count();
   }
 
   void forward_layers(packed const& parameters, view<T const, 4> x, view<T, 4> y) {
-    T const* input = x.data();
+    const_layer_map input{x};
     for (std::size_t k = 0; k < layers_.size(); ++k) {
-      T* const result = k + 1 == layers_.size() ? y.data() : buffers_[k % 2].data();
-      run_layer(k, parameters, map(input, rows_[k].in), map(result, rows_[k].out));
-      input = result;
+      void* const result = k + 1 == layers_.size() ? y.data() : bytes_of_buffer(k % 2, 0);
+      layer_map const out = map_behind(k, result, rows_[k].out);
+      run_layer(k, parameters, input, out);
+      input = out;
     }
   }
 
@@ -234,25 +252,27 @@ class network {
     stream_.run(
         [&](detail::row_stream::call const& call) {
           std::size_t const k = call.layer;
-          T const* const input = k == 0 ? x.data() : buffers_[k - 1].data();
           bool const last = k + 1 == layers_.size();
-          T* const result = last ? y.data() : buffers_[k].data();
           shape in = rows_[k].in;
           shape out = rows_[k].out;
           in.height = call.rows + rows_[k].geometry.extent() - 1;
           out.height = call.rows;
-          run_layer(
-              k, parameters,
-              map(input + static_cast<std::size_t>(call.input_offset) * row_values(in), in),
-              map(result + static_cast<std::size_t>(call.output_offset) * row_values(out), out));
+          auto const skipped = static_cast<std::size_t>(call.input_offset) * row_values(in);
+          auto const written = static_cast<std::size_t>(call.output_offset) * row_values(out);
+          const_layer_map const input =
+              k == 0 ? const_layer_map{map(x.data() + skipped, in)}
+                     : const_layer_map{map_behind(k - 1, bytes_of_buffer(k - 1, skipped), in)};
+          run_layer(k, parameters, input,
+                    map_behind(k, last ? y.data() + written : bytes_of_buffer(k, written), out));
           if (last && poll) poll(call.output_row + call.rows);
         },
         [&](detail::row_stream::move const& move) {
-          auto const values = static_cast<std::ptrdiff_t>(row_values(rows_[move.layer].out));
-          T* const to = buffers_[move.layer].data();
-          T* const from = to + move.from * values;
+          auto const bytes = static_cast<std::ptrdiff_t>(row_values(rows_[move.layer].out) *
+                                                         value_bytes(move.layer));
+          std::byte* const to = buffers_[move.layer].data();
+          std::byte* const from = to + move.from * bytes;
           bool const apart = move.from >= move.count;
-          for_each_range(apart ? assembly_.threads : exec::threads{}, move.count * values,
+          for_each_range(apart ? assembly_.threads : exec::threads{}, move.count * bytes,
                          [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
                            std::copy(from + begin, from + end, to + begin);
                          });
@@ -263,6 +283,14 @@ class network {
   view<U, 4> map(U* data, shape extent) const {
     return {data, {batch_, extent.height, extent.width, extent.channels}};
   }
+  layer_map map_behind(std::size_t layer, void* data, shape extent) const {
+    return {data, {batch_, extent.height, extent.width, extent.channels}, scalars_.out(layer)};
+  }
+  // Where value `offset` of a buffer lies; in strips, buffer k holds the map behind layer k.
+  void* bytes_of_buffer(std::size_t k, std::size_t offset) {
+    return buffers_[k].data() + (streams_ ? offset * value_bytes(k) : 0);
+  }
+  detail::layer_executor<T>& executor(std::size_t k) const { return scalars_.executor(layers_, k); }
 
   static constexpr int least_grid_rows = 8;  // fewer would start threads too often
 
@@ -270,7 +298,8 @@ class network {
   std::vector<detail::layer_entry<T>> layers_;
   std::vector<layer_row> rows_;
   std::vector<double> seconds_;
-  std::vector<buffer<T>> buffers_;
+  detail::map_scalars<T> scalars_;
+  std::vector<buffer<std::byte>> buffers_;
   detail::row_stream stream_;
   bool streams_ = false;
   int batch_ = 0;
@@ -285,9 +314,11 @@ class network {
 template <Stack S, Backend B, class T = float>
 class net : public network<T> {
  public:
+  /// @throws unsupported_error when B has no kernels for the precision
   explicit net(exec::threads threads = {},
-               convolution_algorithm convolution = convolution_algorithm::direct)
-      : network<T>{detail::assemble<S, B, T, false>(threads, convolution)} {}
+               convolution_algorithm convolution = convolution_algorithm::direct,
+               host_precision precision = host_precision::f32)
+      : network<T>{detail::assemble<S, B, T, false>(threads, convolution, precision)} {}
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -2,6 +2,7 @@
 #include <septum/core/rng.hpp>
 #include <septum/exec/buffer.hpp>
 #include <septum/net/layer_executor.hpp>
+#include <septum/net/map_scalars.hpp>
 #include <septum/nn/transform.hpp>
 #include <septum/train/loss.hpp>
 
@@ -42,9 +43,9 @@ class gradient_network {
     forward(run, x, step);
     std::size_t const last = run.layers.size() - 1;
     auto const& out = run.rows[last].out;
-    auto const sums =
-        loss.template operator()<T>(map<T const>(run, maps_[last].data(), out), classes,
-                                    map(run, gradients_[last % 2].data(), out));
+    auto const sums = loss.template operator()<T>(
+        map_behind(run, last, maps_[last], out).template as<T>(), classes,
+        map_behind(run, last, gradients_[last % 2], out).template as<T>());
     backward(run, x, gradient);
     return sums;
   }
@@ -54,7 +55,12 @@ class gradient_network {
     int batch = 0;
     std::vector<layer_row> rows;
     std::vector<detail::layer_entry<T>> layers;
+    detail::map_scalars<T> scalars;
     std::vector<std::shared_ptr<void const>> packed;
+
+    [[nodiscard]] detail::layer_executor<T>& executor(std::size_t k) const {
+      return scalars.executor(layers, k);
+    }
   };
 
   // The last batch of an epoch is smaller than the others, so plans are kept per extent.
@@ -67,15 +73,22 @@ class gradient_network {
     run.layers = assembly_.make_layers();
     run.packed.resize(run.layers.size());
     maps_.resize(run.layers.size());
+    std::vector<layer_problem> problems;
     for (std::size_t k = 0; k < run.layers.size(); ++k) {
-      auto problem =
-          detail::make_problem(run.rows[k], run.layers[k].relu, run.layers[k].dropout_rate, batch);
-      problem.training = true;
-      problem.input_gradient = k > 0;
-      run.layers[k].executor->prepare(problem);
-      auto const size = run.rows[k].out.size() * static_cast<std::size_t>(batch);
-      maps_[k].reserve(size);
-      gradients_[k % 2].reserve(size);
+      problems.push_back(
+          detail::make_problem(run.rows[k], run.layers[k].relu, run.layers[k].dropout_rate, batch));
+      problems.back().training = true;
+      problems.back().input_gradient = k > 0;
+    }
+    run.scalars = {run.layers, problems, assembly_.precision};
+    for (std::size_t k = 0; k < run.layers.size(); ++k) {
+      problems[k].in_scalar = run.scalars.in(k);
+      problems[k].out_scalar = run.scalars.out(k);
+      run.executor(k).prepare(problems[k]);
+      auto const bytes =
+          run.rows[k].out.size() * static_cast<std::size_t>(batch) * bytes_of(run.scalars.out(k));
+      maps_[k].reserve(bytes);
+      gradients_[k % 2].reserve(bytes);
     }
     return run;
   }
@@ -88,38 +101,43 @@ class gradient_network {
                                  fault::internal));
     for (std::size_t k = 0; k < run.layers.size(); ++k)
       run.packed[k] =
-          run.layers[k].executor->pack(parameters.subspan(run.rows[k].offset, run.rows[k].count));
+          run.executor(k).pack(parameters.subspan(run.rows[k].offset, run.rows[k].count));
   }
 
   void forward(prepared_batch& run, view<T const, 4> x, counter_rng step) {
     for (std::size_t k = 0; k < run.layers.size(); ++k)
-      run.layers[k].executor->forward_train(run.packed[k].get(), input_of(run, k, x),
-                                            map(run, maps_[k].data(), run.rows[k].out),
-                                            step.fork(k));
+      run.executor(k).forward_train(run.packed[k].get(), input_of(run, k, x),
+                                    map_behind(run, k, maps_[k], run.rows[k].out), step.fork(k));
   }
 
   void backward(prepared_batch& run, view<T const, 4> x, std::span<T> gradient) {
     for (std::size_t k = run.layers.size(); k-- > 0;) {
       auto const& row = run.rows[k];
-      auto const dx = k > 0 ? map(run, gradients_[(k - 1) % 2].data(), row.in) : view<T, 4>{};
-      run.layers[k].executor->backward(
-          run.packed[k].get(), input_of(run, k, x), map<T const>(run, maps_[k].data(), row.out),
-          map(run, gradients_[k % 2].data(), row.out), dx, gradient.subspan(row.offset, row.count));
+      auto const dx =
+          k > 0 ? map_behind(run, k - 1, gradients_[(k - 1) % 2], row.in) : layer_map{view<T, 4>{}};
+      run.executor(k).backward(run.packed[k].get(), input_of(run, k, x),
+                               map_behind(run, k, maps_[k], row.out),
+                               map_behind(run, k, gradients_[k % 2], row.out), dx,
+                               gradient.subspan(row.offset, row.count));
     }
   }
 
-  view<T const, 4> input_of(prepared_batch const& run, std::size_t k, view<T const, 4> x) const {
-    return k == 0 ? x : map<T const>(run, maps_[k - 1].data(), run.rows[k].in);
+  const_layer_map input_of(prepared_batch const& run, std::size_t k, view<T const, 4> x) const {
+    if (k == 0) return x;
+    return map_behind(run, k - 1, maps_[k - 1], run.rows[k].in);
   }
-  template <class U>
-  view<U, 4> map(prepared_batch const& run, U* data, shape extent) const {
-    return {data, {run.batch, extent.height, extent.width, extent.channels}};
+  // The map behind a layer, or its gradient.
+  layer_map map_behind(prepared_batch const& run, std::size_t layer,
+                       buffer<std::byte> const& memory, shape extent) const {
+    return {memory.data(),
+            {run.batch, extent.height, extent.width, extent.channels},
+            run.scalars.out(layer)};
   }
 
   detail::layer_assembly<T> assembly_;
   std::map<std::array<int, 3>, prepared_batch> runs_;
-  std::vector<buffer<T>> maps_;
-  std::array<buffer<T>, 2> gradients_{};
+  std::vector<buffer<std::byte>> maps_;
+  std::array<buffer<std::byte>, 2> gradients_{};
 };
 
 /// Training passes of a stack with its layers' kernels looked up by traits at compile time.
@@ -131,8 +149,10 @@ class gradient_net : public gradient_network<T> {
  public:
   static constexpr std::size_t parameter_count = base_stack_t<S>::parameter_count;
 
-  explicit gradient_net(exec::threads threads = {})
-      : gradient_network<T>{detail::assemble<training_t<S>, B, T, true>(threads)} {}
+  /// @throws unsupported_error from the first step when B has no kernels for the precision
+  explicit gradient_net(exec::threads threads = {}, host_precision precision = host_precision::f32)
+      : gradient_network<T>{detail::assemble<training_t<S>, B, T, true>(
+            threads, convolution_algorithm::direct, precision)} {}
 };
 
 }  // namespace septum::inline SEPTUM_ABI

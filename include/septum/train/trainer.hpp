@@ -351,9 +351,13 @@ class trainer : public training_run<O> {
  public:
   using typename training_run<O>::state;
 
-  explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
-      : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
-                        gradient_net<S, B, float>{threads}, net<fused_t<S>, B, float>{threads}} {}
+  /// @param precision of the passes; parameters, statistics and loss are float (host_precision)
+  explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {},
+                   host_precision precision = host_precision::f32)
+      : training_run<O>{
+            trained_net::of<S>(), std::move(schedule), optimizer,
+            gradient_net<S, B, float>{threads, precision},
+            net<fused_t<S>, B, float>{threads, convolution_algorithm::direct, precision}} {}
 };
 
 /// Dense training of one net type on one backend: all labelled pixels of a crop share one pass of
@@ -367,10 +371,13 @@ class dense_trainer : public training_run<O> {
  public:
   using typename training_run<O>::state;
 
-  explicit dense_trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {})
+  /// @param precision of the passes; parameters, statistics and loss are float (host_precision)
+  explicit dense_trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {},
+                         host_precision precision = host_precision::f32)
       : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
-                        gradient_net<dense_form, B, float>{threads},
-                        net<fused_t<dense_form>, B, float>{threads}} {}
+                        gradient_net<dense_form, B, float>{threads, precision},
+                        net<fused_t<dense_form>, B, float>{threads, convolution_algorithm::direct,
+                                                           precision}} {}
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -118,6 +118,20 @@ struct batch_norm_scratch {
   }
 };
 
+/// Mean and deviation sqrt(variance + epsilon) from the sums of x and of its square about the
+/// pivots in scratch.coefficients.
+template <class T>
+void set_statistics(batch_norm_scratch<T> const& scratch, std::ptrdiff_t pixels,
+                    std::span<double> mean, std::span<double> deviation) {
+  auto const count = static_cast<double>(pixels);
+  for (std::size_t k = 0; k < mean.size(); ++k) {
+    double const offset = scratch.sum[k] / count;
+    mean[k] = static_cast<double>(scratch.coefficients[k]) + offset;
+    double const variance = scratch.sum[mean.size() + k] / count - offset * offset;
+    deviation[k] = std::sqrt(std::max(variance, 0.0) + batch_norm::epsilon);
+  }
+}
+
 /// Mean and deviation sqrt(variance + epsilon) per channel in one pass. The sums are taken about a
 /// pivot near the mean (that of the first block), so that no digits cancel.
 template <class T>
@@ -151,14 +165,7 @@ void batch_statistics(exec::threads threads, view<T const, 4> x,
                       squares.store(out + channels);
                     });
   scratch.combine();
-
-  auto const count = static_cast<double>(pixels);
-  for (std::size_t k = 0; k < mean.size(); ++k) {
-    double const offset = scratch.sum[k] / count;
-    mean[k] = static_cast<double>(pivots[k]) + offset;
-    double const variance = scratch.sum[mean.size() + k] / count - offset * offset;
-    deviation[k] = std::sqrt(std::max(variance, 0.0) + batch_norm::epsilon);
-  }
+  set_statistics(scratch, pixels, mean, deviation);
 }
 
 /// y = (x - mean) * scale + shift, then relu when Relu.
@@ -203,6 +210,37 @@ void batch_norm_sums(exec::threads threads, affine_channels<T> const& map, view<
   scratch.combine();
 }
 
+/// Gradients of gamma and beta from the sums, and the batch's statistics in the slots of the
+/// running ones.
+template <class T>
+void set_batch_norm_gradient(batch_norm_scratch<T> const& scratch, std::span<double const> mean,
+                             std::span<double const> deviation, std::span<T> dparameters) {
+  std::size_t const channels = mean.size();
+  for (std::size_t k = 0; k < channels; ++k) {
+    dparameters[k] =
+        static_cast<T>(scratch.sum[channels + k] / (deviation[k] + batch_norm::epsilon));
+    dparameters[channels + k] = static_cast<T>(scratch.sum[k]);
+    dparameters[2 * channels + k] = static_cast<T>(mean[k]);
+    dparameters[3 * channels + k] = static_cast<T>(deviation[k]);
+  }
+}
+
+/// What dx has of every pixel and of x - mean, from the sums: offset and tilt, into
+/// scratch.coefficients.
+template <class T>
+void set_gradient_coefficients(affine_channels<T> const& map, std::span<double const> deviation,
+                               std::ptrdiff_t pixels, batch_norm_scratch<T> const& scratch) {
+  auto const count = static_cast<double>(pixels);
+  T* const offset = scratch.coefficients.data();
+  T* const tilt = offset + deviation.size();
+  for (std::size_t k = 0; k < deviation.size(); ++k) {
+    auto const scale = static_cast<double>(map.scale[k]);
+    offset[k] = static_cast<T>(-scale * scratch.sum[k] / count);
+    tilt[k] = static_cast<T>(-scale * scratch.sum[deviation.size() + k] /
+                             (count * deviation[k] * (deviation[k] + batch_norm::epsilon)));
+  }
+}
+
 /// dx = scale * (dy - mean(dy) - (x - mean) * sum(dy (x - mean)) / (count * s * (s + epsilon))).
 template <bool Relu, class T>
 void batch_norm_input_gradient(exec::threads threads, affine_channels<T> const& map,
@@ -211,15 +249,9 @@ void batch_norm_input_gradient(exec::threads threads, affine_channels<T> const& 
                                batch_norm_scratch<T> const& scratch) {
   std::ptrdiff_t const channels = x.extent(3);
   std::ptrdiff_t const pixels = x.size() / channels;
-  auto const count = static_cast<double>(pixels);
-  T* const offset = scratch.coefficients.data();
-  T* const tilt = offset + channels;
-  for (std::size_t k = 0; k < deviation.size(); ++k) {
-    auto const scale = static_cast<double>(map.scale[k]);
-    offset[k] = static_cast<T>(-scale * scratch.sum[k] / count);
-    tilt[k] = static_cast<T>(-scale * scratch.sum[deviation.size() + k] /
-                             (count * deviation[k] * (deviation[k] + batch_norm::epsilon)));
-  }
+  set_gradient_coefficients(map, deviation, pixels, scratch);
+  T const* const offset = scratch.coefficients.data();
+  T const* const tilt = offset + channels;
   for_each_pixel_lanes<T>(
       threads, pixels, channels, [&]<class Lanes>(std::ptrdiff_t at, std::ptrdiff_t k) {
         affine_lanes<Lanes, T> const affine{map, k};
