@@ -82,13 +82,14 @@ inline void require_finite(view<float const, 3> pixels, exec::threads threads) {
 }
 
 /// Numbers of values by 16 bits of their sort keys.
-using key_histogram = std::vector<std::uint32_t>;
+using key_histogram = std::vector<std::uint64_t>;
 inline constexpr std::size_t key_bins = 1U << 16U;
 
-/// Counts one channel by `bin_of(key)`; keys without a bin are given the bin `key_bins`.
+/// Adds the numbers of one channel's values by `bin_of(key)`; keys without a bin are given the bin
+/// `key_bins`.
 template <class BinOf>
-[[nodiscard]] key_histogram count_keys(view<float const, 3> pixels, std::ptrdiff_t channel,
-                                       BinOf const& bin_of, exec::threads threads) {
+void count_keys(view<float const, 3> pixels, std::ptrdiff_t channel, BinOf const& bin_of,
+                exec::threads threads, key_histogram& counts) {
   std::ptrdiff_t const rows = pixels.extent(0);
   std::ptrdiff_t const columns = pixels.extent(1);
   std::ptrdiff_t const step = pixels.extent(2);
@@ -96,10 +97,10 @@ template <class BinOf>
   constexpr std::size_t copies = 4;
   constexpr std::size_t size = key_bins + 1;
   std::ptrdiff_t const parts = std::clamp<std::ptrdiff_t>(threads.count, 1, rows);
-  key_histogram counts(size * copies * static_cast<std::size_t>(parts), 0);
+  std::vector<std::uint32_t> partial(size * copies * static_cast<std::size_t>(parts), 0);
   for_each_range(threads, parts, [&](std::ptrdiff_t first, std::ptrdiff_t last) {
     for (std::ptrdiff_t part = first; part < last; ++part) {
-      std::uint32_t* const own = counts.data() + size * copies * static_cast<std::size_t>(part);
+      std::uint32_t* const own = partial.data() + size * copies * static_cast<std::size_t>(part);
       for (std::ptrdiff_t r = rows * part / parts; r < rows * (part + 1) / parts; ++r) {
         float const* const row = pixels.data() + r * pixels.stride(0) + channel;
         std::ptrdiff_t c = 0;
@@ -112,46 +113,59 @@ template <class BinOf>
       }
     }
   });
-  for (std::size_t copy = 1; copy < copies * static_cast<std::size_t>(parts); ++copy)
-    for (std::size_t bin = 0; bin < size; ++bin) counts[bin] += counts[size * copy + bin];
-  counts.resize(size);
-  return counts;
+  counts.resize(size, 0);
+  for (std::size_t copy = 0; copy < copies * static_cast<std::size_t>(parts); ++copy)
+    for (std::size_t bin = 0; bin < size; ++bin) counts[bin] += partial[size * copy + bin];
 }
 
-/// Median of one channel: the mean of the two middle values when their number is even. Found by the
-/// upper half of the sort keys first, then by the lower half of those in the middle.
-[[nodiscard]] inline double channel_median(view<float const, 3> pixels, std::ptrdiff_t channel,
-                                           exec::threads threads) {
-  auto const upper_counts = count_keys(
-      pixels, channel, [](std::uint32_t key) { return key >> 16U; }, threads);
+/// Median of one channel of `count` values: the mean of the two middle ones when their number is
+/// even. Found by the upper half of the sort keys first, then by the lower half of those in the
+/// middle.
+/// @param for_each_part  calls its argument with views that together are the image
+template <class ForEachPart>
+[[nodiscard]] double median_of_parts(ForEachPart const& for_each_part, std::uint64_t count,
+                                     std::ptrdiff_t channel, exec::threads threads) {
+  key_histogram upper_counts;
+  for_each_part([&](view<float const, 3> part) {
+    count_keys(
+        part, channel, [](std::uint32_t key) { return key >> 16U; }, threads, upper_counts);
+  });
   auto const find = [](key_histogram const& counts, std::uint64_t& rank) {
     std::uint32_t bin = 0;
     while (rank >= counts[bin]) rank -= counts[bin++];
     return bin;
   };
-  auto const count_lower = [&](std::uint32_t upper) {
-    return count_keys(
-        pixels, channel,
-        [upper](std::uint32_t key) {
-          return key >> 16U == upper ? key & 0xFFFFU : static_cast<std::uint32_t>(key_bins);
-        },
-        threads);
-  };
-  auto const value_at = [&](std::uint32_t upper, std::uint64_t rank, key_histogram const& counts) {
-    return static_cast<double>(value_of_sort_key(upper << 16U | find(counts, rank)));
-  };
-  std::uint64_t const count =
-      static_cast<std::uint64_t>(pixels.extent(0)) * static_cast<std::uint64_t>(pixels.extent(1));
   std::uint64_t low_rank = (count - 1) / 2;
   std::uint64_t high_rank = count / 2;
   std::uint32_t const low_upper = find(upper_counts, low_rank);
   std::uint32_t const high_upper = find(upper_counts, high_rank);
-  key_histogram const low_counts = count_lower(low_upper);
+  key_histogram low_counts;
+  key_histogram high_counts;
+  auto const lower = [](std::uint32_t upper) {
+    return [upper](std::uint32_t key) {
+      return key >> 16U == upper ? key & 0xFFFFU : static_cast<std::uint32_t>(key_bins);
+    };
+  };
+  for_each_part([&](view<float const, 3> part) {
+    count_keys(part, channel, lower(low_upper), threads, low_counts);
+    if (high_upper != low_upper) count_keys(part, channel, lower(high_upper), threads, high_counts);
+  });
+  auto const value_at = [&](std::uint32_t upper, std::uint64_t rank, key_histogram const& counts) {
+    return static_cast<double>(value_of_sort_key(upper << 16U | find(counts, rank)));
+  };
   double const low = value_at(low_upper, low_rank, low_counts);
-  double const high = high_upper == low_upper
-                          ? value_at(high_upper, high_rank, low_counts)
-                          : value_at(high_upper, high_rank, count_lower(high_upper));
+  double const high =
+      value_at(high_upper, high_rank, high_upper == low_upper ? low_counts : high_counts);
   return (low + high) / 2;
+}
+
+/// Median of one channel of an image.
+[[nodiscard]] inline double channel_median(view<float const, 3> pixels, std::ptrdiff_t channel,
+                                           exec::threads threads) {
+  return median_of_parts(
+      [&](auto const& visit) { visit(pixels); },
+      static_cast<std::uint64_t>(pixels.extent(0)) * static_cast<std::uint64_t>(pixels.extent(1)),
+      channel, threads);
 }
 
 /// out = in / divisor of each channel, in float32.
@@ -168,64 +182,82 @@ inline void divide_row(float const* in, float* out, std::ptrdiff_t columns,
       *out++ = static_cast<float>(static_cast<double>(*in++) / divisor);
 }
 
-/// Subtracts from every pixel the mean of the window x window box around it, per channel, with
-/// mirrored borders. Sums run down the columns and then along the rows, in double.
+/// Extent and window of a box mean.
+struct box_mean_shape {
+  std::ptrdiff_t columns = 0;
+  std::ptrdiff_t channels = 0;
+  std::ptrdiff_t reach = 0;  ///< half the window, rounded down
+
+  [[nodiscard]] std::ptrdiff_t values() const { return columns * channels; }
+};
+
+/// Writes the rows [begin, end) less the means of the boxes around their pixels. Sums start at
+/// `begin` and run down the columns and then along the rows, in double.
+/// @param source_row  row -> its values; from begin - reach to end + reach - 1, mirrored by it
+/// @param result_row  row -> where its values go
+template <class SourceRow, class ResultRow>
+void subtract_box_mean_of_rows(box_mean_shape shape, std::ptrdiff_t begin, std::ptrdiff_t end,
+                               SourceRow const& source_row, ResultRow const& result_row) {
+  auto const [columns, channels, reach] = shape;
+  std::ptrdiff_t const values = shape.values();
+  auto const window = static_cast<double>(2 * reach + 1);
+  double const share = 1.0 / (window * window);
+  // Column sums with a mirrored margin of reach + 1 columns, so that the row sums need no test.
+  std::vector<double> sums(static_cast<std::size_t>((columns + 2 * reach + 1) * channels), 0);
+  double* const middle = sums.data() + (reach + 1) * channels;
+  std::vector<double> box(static_cast<std::size_t>(channels));
+  for (std::ptrdiff_t r = begin - reach; r <= begin + reach; ++r) {
+    float const* const row = source_row(r);
+    for (std::ptrdiff_t k = 0; k < values; ++k) middle[k] += static_cast<double>(row[k]);
+  }
+  for (std::ptrdiff_t r = begin; r < end; ++r) {
+    if (r > begin) {
+      float const* const entering = source_row(r + reach);
+      float const* const leaving = source_row(r - reach - 1);
+      for (std::ptrdiff_t k = 0; k < values; ++k)
+        middle[k] += static_cast<double>(entering[k]) - static_cast<double>(leaving[k]);
+    }
+    for (std::ptrdiff_t c = 1; c <= reach + 1; ++c)
+      std::copy_n(middle + mirrored_index(-c, columns) * channels, channels, middle - c * channels);
+    for (std::ptrdiff_t c = columns; c < columns + reach; ++c)
+      std::copy_n(middle + mirrored_index(c, columns) * channels, channels, middle + c * channels);
+    std::fill(box.begin(), box.end(), 0.0);
+    for (std::ptrdiff_t c = -reach - 1; c < reach; ++c)
+      for (std::ptrdiff_t k = 0; k < channels; ++k)
+        box[static_cast<std::size_t>(k)] += middle[c * channels + k];
+    float* const out = result_row(r);
+    float const* const in = source_row(r);
+    for (std::ptrdiff_t k = 0; k < channels; ++k) {
+      double sum = box[static_cast<std::size_t>(k)];
+      for (std::ptrdiff_t c = 0; c < columns; ++c) {
+        std::ptrdiff_t const at = c * channels + k;
+        sum += middle[at + reach * channels] - middle[at - (reach + 1) * channels];
+        out[at] = static_cast<float>(static_cast<double>(in[at]) - sum * share);
+      }
+    }
+  }
+}
+
+/// Divides every channel and then subtracts from every pixel the mean of the window x window box
+/// around it, per channel, with mirrored borders.
 inline void subtract_box_mean(view<float, 3> pixels, int window,
                               std::vector<double> const& divisors, exec::threads threads) {
   std::ptrdiff_t const rows = pixels.extent(0);
-  std::ptrdiff_t const columns = pixels.extent(1);
-  std::ptrdiff_t const channels = pixels.extent(2);
-  std::ptrdiff_t const values = columns * channels;
-  std::ptrdiff_t const reach = window / 2;
-  double const share = 1.0 / (static_cast<double>(window) * static_cast<double>(window));
+  box_mean_shape const shape{pixels.extent(1), pixels.extent(2), window / 2};
+  std::ptrdiff_t const values = shape.values();
   // Rows are overwritten while other blocks still read them: work on a copy.
   auto const source =
       std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(rows * values));
   for_each_range(threads, rows, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t r = begin; r < end; ++r)
-      divide_row(pixels.data() + r * pixels.stride(0), source.get() + r * values, columns,
+      divide_row(pixels.data() + r * pixels.stride(0), source.get() + r * values, shape.columns,
                  divisors);
   });
-  auto const source_row = [&](std::ptrdiff_t r) {
-    return source.get() + mirrored_index(r, rows) * values;
-  };
   for_each_block(rows, threads, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    // Column sums with a mirrored margin of reach + 1 columns, so that the row sums need no test.
-    std::vector<double> sums(static_cast<std::size_t>((columns + 2 * reach + 1) * channels), 0);
-    double* const middle = sums.data() + (reach + 1) * channels;
-    std::vector<double> box(static_cast<std::size_t>(channels));
-    for (std::ptrdiff_t r = begin - reach; r <= begin + reach; ++r) {
-      float const* const row = source_row(r);
-      for (std::ptrdiff_t k = 0; k < values; ++k) middle[k] += static_cast<double>(row[k]);
-    }
-    for (std::ptrdiff_t r = begin; r < end; ++r) {
-      if (r > begin) {
-        float const* const entering = source_row(r + reach);
-        float const* const leaving = source_row(r - reach - 1);
-        for (std::ptrdiff_t k = 0; k < values; ++k)
-          middle[k] += static_cast<double>(entering[k]) - static_cast<double>(leaving[k]);
-      }
-      for (std::ptrdiff_t c = 1; c <= reach + 1; ++c)
-        std::copy_n(middle + mirrored_index(-c, columns) * channels, channels,
-                    middle - c * channels);
-      for (std::ptrdiff_t c = columns; c < columns + reach; ++c)
-        std::copy_n(middle + mirrored_index(c, columns) * channels, channels,
-                    middle + c * channels);
-      std::fill(box.begin(), box.end(), 0.0);
-      for (std::ptrdiff_t c = -reach - 1; c < reach; ++c)
-        for (std::ptrdiff_t k = 0; k < channels; ++k)
-          box[static_cast<std::size_t>(k)] += middle[c * channels + k];
-      float* const out = pixels.data() + r * pixels.stride(0);
-      float const* const in = source.get() + r * values;
-      for (std::ptrdiff_t k = 0; k < channels; ++k) {
-        double sum = box[static_cast<std::size_t>(k)];
-        for (std::ptrdiff_t c = 0; c < columns; ++c) {
-          std::ptrdiff_t const at = c * channels + k;
-          sum += middle[at + reach * channels] - middle[at - (reach + 1) * channels];
-          out[at] = static_cast<float>(static_cast<double>(in[at]) - sum * share);
-        }
-      }
-    }
+    subtract_box_mean_of_rows(
+        shape, begin, end,
+        [&](std::ptrdiff_t r) { return source.get() + mirrored_index(r, rows) * values; },
+        [&](std::ptrdiff_t r) { return pixels.data() + r * pixels.stride(0); });
   });
 }
 

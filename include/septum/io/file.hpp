@@ -48,24 +48,43 @@ struct read_limits {
   std::uint64_t max_bytes = std::uint64_t{64} << 30U;
 };
 
+namespace detail {
+
+/// Opens a file for reading; never waits on a pipe.
+/// throws     io_error when the path is missing, a folder, or not a regular file
+[[nodiscard]] inline descriptor open_regular_file(std::filesystem::path const& path) {
+  // O_NONBLOCK keeps the open of a pipe without writer from hanging.
+  descriptor file = open_file(path, O_RDONLY | O_NONBLOCK, "opening");
+  struct stat state {};
+  if (::fstat(file.get(), &state) != 0) throw_call_failed(path, "reading", errno);
+  if (S_ISDIR(state.st_mode))
+    throw io_error{"septum.file.3", shown(path) + ": expected a file, found a folder"};
+  if (!S_ISREG(state.st_mode))
+    throw io_error{"septum.file.3", shown(path) + ": expected a file, found a device or a pipe: " +
+                                        "not a regular file"};
+  return file;
+}
+
+/// throws     io_error when the file is empty
+[[nodiscard]] inline std::uint64_t file_size(descriptor const& file,
+                                             std::filesystem::path const& path) {
+  struct stat state {};
+  if (::fstat(file.get(), &state) != 0) throw_call_failed(path, "reading", errno);
+  auto const size = static_cast<std::uint64_t>(state.st_size);
+  if (size == 0) throw io_error{"septum.file.4", shown(path) + ": empty file"};
+  return size;
+}
+
+}  // namespace detail
+
 /// Reads a whole file into memory. Never waits on a pipe and never maps, so that a file which
 /// shrinks meanwhile is an error and not a signal.
 /// throws     io_error when the path is missing, a folder, not a regular file, empty, larger than
 ///            `limits.max_bytes` or than the memory, or cannot be read
 [[nodiscard]] inline file_content read_file(std::filesystem::path const& path,
                                             read_limits limits = {}) {
-  // O_NONBLOCK keeps the open of a pipe without writer from hanging.
-  detail::descriptor file = detail::open_file(path, O_RDONLY | O_NONBLOCK, "opening");
-  struct stat state {};
-  if (::fstat(file.get(), &state) != 0) detail::throw_call_failed(path, "reading", errno);
-  if (S_ISDIR(state.st_mode))
-    throw io_error{"septum.file.3", detail::shown(path) + ": expected a file, found a folder"};
-  if (!S_ISREG(state.st_mode))
-    throw io_error{"septum.file.3",
-                   detail::shown(path) +
-                       ": expected a file, found a device or a pipe: " + "not a regular file"};
-  auto const size = static_cast<std::uint64_t>(state.st_size);
-  if (size == 0) throw io_error{"septum.file.4", detail::shown(path) + ": empty file"};
+  detail::descriptor const file = detail::open_regular_file(path);
+  std::uint64_t const size = detail::file_size(file, path);
   if (size > limits.max_bytes)
     throw io_error{"septum.file.5", detail::shown(path) + ": expected at most " +
                                         to_text(limits.max_bytes) + " bytes, found " +

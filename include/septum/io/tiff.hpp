@@ -40,7 +40,7 @@ class tiff_reader {
   /// `name` stands for the file in messages.
   tiff_reader(file_content content, std::string name, tiff_limits const& limits = {})
       : content_{std::move(content)}, name_{std::move(name)} {
-    detail::tiff_walk walk{content_.bytes(), name_, limits};
+    detail::tiff_walk walk{detail::byte_source{content_.bytes()}, name_, limits};
     lost_ = walk.lost();
     pages_ = walk.take_pages();
     axes_ =
@@ -75,27 +75,13 @@ class tiff_reader {
                        target.extent(2) == source.samples,
                    shape_error("septum.tiff.12", where(index) + ": the target has other extents",
                                fault::internal));
-    float* const data = target.data();
-    std::array<std::ptrdiff_t, 3> const steps = target.strides();
-    auto const store = [&](auto const& convert) {
-      detail::for_each_tiff_pixel(
-          content_.bytes(), where(index), source,
-          [&](std::uint32_t row, std::uint32_t column, std::uint32_t sample, auto value) {
-            data[static_cast<std::ptrdiff_t>(row) * steps[0] +
-                 static_cast<std::ptrdiff_t>(column) * steps[1] +
-                 static_cast<std::ptrdiff_t>(sample) * steps[2]] = convert(value);
-          });
-    };
-    if (source.photometric == 3)
-      return store([ramp = gray_ramp(index)](auto value) {
-        return ramp[static_cast<std::size_t>(static_cast<float>(value))];
-      });
-    // Only unsigned integers come as MinIsWhite; the double holds 2^32 - 1 exactly.
-    double const white = std::ldexp(1.0, static_cast<int>(source.bits)) - 1.0;
-    if (source.photometric == 0)
-      return store(
-          [white](auto value) { return static_cast<float>(white - static_cast<double>(value)); });
-    store([](auto value) { return static_cast<float>(value); });
+    detail::tiff_intensities const intensities{source, where(index)};
+    detail::for_each_tiff_row(detail::byte_source{content_.bytes()}, where(index), source,
+                              [&](detail::tiff_row const& row) {
+                                intensities.write(
+                                    row, &target(row.row, row.first_column, row.first_sample),
+                                    target.stride(1));
+                              });
   }
 
   /// One page as a label image: axes row, column. Whole numbers from 0 to 2^31 - 1, whatever type
@@ -110,65 +96,37 @@ class tiff_reader {
     labels result = labels::from_shape({source.height, source.width});
     double const white = std::ldexp(1.0, static_cast<int>(source.bits)) - 1.0;
     constexpr double largest = std::numeric_limits<std::int32_t>::max();
-    std::int32_t* const data = result.data();
-    detail::for_each_tiff_pixel(
-        content_.bytes(), where(index), source,
-        [&](std::uint32_t row, std::uint32_t column, std::uint32_t, auto stored) {
-          double const value = source.photometric == 0 ? white - static_cast<double>(stored)
-                                                       : static_cast<double>(stored);
-          if (!(value >= 0.0 && value <= largest) || value != std::floor(value))
-            throw io_error{
-                "septum.tiff.13",
-                where(index) +
-                    ": not a label image: expected whole numbers from 0 to 2147483647, found " +
-                    to_text(value) + " at row " + to_text(row) + ", column " + to_text(column)};
-          data[std::size_t{row} * source.width + column] = static_cast<std::int32_t>(value);
+    detail::for_each_tiff_row(
+        detail::byte_source{content_.bytes()}, where(index), source,
+        [&](detail::tiff_row const& row) {
+          std::int32_t* to = result.data() + std::size_t{row.row} * source.width + row.first_column;
+          std::uint32_t column = row.first_column;
+          for (double const stored : row.values) {
+            double const value = source.photometric == 0 ? white - stored : stored;
+            if (!(value >= 0.0 && value <= largest) || value != std::floor(value))
+              throw io_error{
+                  "septum.tiff.13",
+                  where(index) +
+                      ": not a label image: expected whole numbers from 0 to 2147483647, found " +
+                      to_text(value) + " at row " + to_text(row.row) + ", column " +
+                      to_text(column)};
+            *to++ = static_cast<std::int32_t>(value);
+            ++column;
+          }
         });
     return result;
   }
 
   /// The file and the page (counted from 1), for messages.
   [[nodiscard]] std::string where(std::size_t index) const {
-    return pages_.size() == 1
-               ? name_
-               : name_ + ": page " + to_text(index + 1) + " of " + to_text(pages_.size());
+    return detail::tiff_page_name(name_, index, pages_.size());
   }
   [[nodiscard]] std::string const& name() const { return name_; }
 
   /// throws     shape_error unless all pages have the extents of the first
-  void expect_equal_pages() const {
-    for (std::size_t i = 1; i < pages_.size(); ++i)
-      if (pages_[i].height != pages_[0].height || pages_[i].width != pages_[0].width ||
-          pages_[i].samples != pages_[0].samples)
-        throw shape_error{"septum.tiff.14", where(i) + ": expected the size of page 1, " +
-                                                extents_text(pages_[0]) + ", found " +
-                                                extents_text(pages_[i])};
-  }
+  void expect_equal_pages() const { detail::expect_equal_pages(pages_, name_); }
 
  private:
-  [[nodiscard]] static std::string extents_text(tiff_page const& page) {
-    return to_text(page.height) + " x " + to_text(page.width) + " x " + to_text(page.samples);
-  }
-
-  /// The gray value of every palette index.
-  [[nodiscard]] std::vector<float> gray_ramp(std::size_t index) const {
-    tiff_page const& source = pages_[index];
-    std::size_t const entries = source.palette.size() / 3;
-    if (entries == 0) throw io_error{"septum.tiff.6", where(index) + ": expected the tag ColorMap"};
-    std::vector<float> ramp(entries);
-    for (std::size_t i = 0; i < entries; ++i) {
-      std::uint16_t const red = source.palette[i];
-      if (red != source.palette[entries + i] || red != source.palette[2 * entries + i])
-        throw unsupported_error{
-            "septum.tiff.7", where(index) +
-                                 ": expected gray pixels, found a palette of colours; convert the "
-                                 "file to gray"};
-      // 8-bit grays are stored as multiples of 257.
-      ramp[i] = source.bits <= 8 ? static_cast<float>(red) / 257.0F : static_cast<float>(red);
-    }
-    return ramp;
-  }
-
   file_content content_;
   std::string name_;
   std::vector<tiff_page> pages_;
@@ -272,15 +230,58 @@ class tiff_writer {
                 std::string const& description) {
     auto const height = static_cast<std::uint32_t>(pixels.extent(0));
     auto const width = static_cast<std::uint32_t>(pixels.extent(1));
-    constexpr bool real = std::floating_point<T>;
     std::size_t const row_bytes = width * sizeof(T);
     constexpr std::size_t strip_bytes = std::size_t{1} << 18U;
     auto const strip_rows =
         static_cast<std::uint32_t>(std::clamp<std::size_t>(strip_bytes / row_bytes, 1, height));
-    TIFF* const tiff = handle_.get();
-    auto const set = [&](std::uint32_t tag, auto value) {
-      check(::TIFFSetField(tiff, tag, value) == 1);
-    };
+    set_tags<T>(height, width, options, description);
+    set(TIFFTAG_ROWSPERSTRIP, strip_rows);
+    // libtiff applies the predictor in place, so it gets a copy of each strip.
+    std::vector<std::byte> strip(strip_rows * row_bytes);
+    for (std::uint32_t row = 0, index = 0; row < height; row += strip_rows, ++index) {
+      std::uint32_t const rows = std::min(strip_rows, height - row);
+      for (std::uint32_t i = 0; i < rows; ++i)
+        std::memcpy(strip.data() + i * row_bytes, &pixels(row + i, 0), row_bytes);
+      auto const count = static_cast<tmsize_t>(rows * row_bytes);
+      check(::TIFFWriteEncodedStrip(handle_.get(), index, strip.data(), count) == count);
+    }
+    check(::TIFFWriteDirectory(handle_.get()) == 1);
+  }
+
+  /// Starts a page of square tiles, which `add_tile` then gives in row-major order.
+  template <TiffValue T>
+  void begin_tiled_page(std::uint32_t height, std::uint32_t width, std::uint32_t side,
+                        tiff_write_options const& options, std::string const& description) {
+    set_tags<T>(height, width, options, description);
+    set(TIFFTAG_TILEWIDTH, side);
+    set(TIFFTAG_TILELENGTH, side);
+    next_tile_ = 0;
+  }
+  /// A whole tile; its values may be changed.
+  template <TiffValue T>
+  void add_tile(std::span<T> values) {
+    auto const count = static_cast<tmsize_t>(values.size_bytes());
+    check(::TIFFWriteEncodedTile(handle_.get(), next_tile_++, values.data(), count) == count);
+  }
+  void end_page() { check(::TIFFWriteDirectory(handle_.get()) == 1); }
+
+  void commit() {
+    check(::TIFFFlush(handle_.get()) == 1);
+    handle_.reset();
+    check(true);
+    file_.commit();
+  }
+
+ private:
+  template <class Value>
+  void set(std::uint32_t tag, Value value) {
+    check(::TIFFSetField(handle_.get(), tag, value) == 1);
+  }
+
+  template <TiffValue T>
+  void set_tags(std::uint32_t height, std::uint32_t width, tiff_write_options const& options,
+                std::string const& description) {
+    constexpr bool real = std::floating_point<T>;
     set(TIFFTAG_IMAGEWIDTH, width);
     set(TIFFTAG_IMAGELENGTH, height);
     set(TIFFTAG_BITSPERSAMPLE, static_cast<int>(8 * sizeof(T)));
@@ -289,7 +290,6 @@ class tiff_writer {
     set(TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
     set(TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
     set(TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
-    set(TIFFTAG_ROWSPERSTRIP, strip_rows);
     set(TIFFTAG_COMPRESSION, options.compress ? COMPRESSION_ADOBE_DEFLATE : COMPRESSION_NONE);
     if (options.compress)
       set(TIFFTAG_PREDICTOR, real ? PREDICTOR_FLOATINGPOINT : PREDICTOR_HORIZONTAL);
@@ -303,26 +303,8 @@ class tiff_writer {
       set(TIFFTAG_XRESOLUTION, per_unit);
       set(TIFFTAG_YRESOLUTION, per_unit);
     }
-    // libtiff applies the predictor in place, so it gets a copy of each strip.
-    std::vector<std::byte> strip(strip_rows * row_bytes);
-    for (std::uint32_t row = 0, index = 0; row < height; row += strip_rows, ++index) {
-      std::uint32_t const rows = std::min(strip_rows, height - row);
-      for (std::uint32_t i = 0; i < rows; ++i)
-        std::memcpy(strip.data() + i * row_bytes, &pixels(row + i, 0), row_bytes);
-      auto const count = static_cast<tmsize_t>(rows * row_bytes);
-      check(::TIFFWriteEncodedStrip(tiff, index, strip.data(), count) == count);
-    }
-    check(::TIFFWriteDirectory(tiff) == 1);
   }
 
-  void commit() {
-    check(::TIFFFlush(handle_.get()) == 1);
-    handle_.reset();
-    check(true);
-    file_.commit();
-  }
-
- private:
   void check(bool succeeded) {
     if (failure_) std::rethrow_exception(failure_);
     if (!succeeded || messages_.failed())
@@ -368,6 +350,7 @@ class tiff_writer {
   std::string name_;
   std::exception_ptr failure_;
   bool imagej_ = false;
+  std::uint32_t next_tile_ = 0;
   tiff_messages messages_;
   tiff_handle handle_;
 };

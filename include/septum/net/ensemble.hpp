@@ -1,5 +1,6 @@
 #pragma once
 #include <septum/core/error.hpp>
+#include <septum/core/view.hpp>
 #include <septum/image/types.hpp>
 #include <septum/net/model.hpp>
 #include <septum/net/net.hpp>
@@ -72,6 +73,64 @@ class ensemble_runner {
     return maps;
   }
 
+  /// Gives rows [first, first + count) of the normalised image (row, column, channel), `first`
+  /// never going back; valid until the next call.
+  using row_source = std::function<view<float const, 3>(int first, int count)>;
+  /// Takes the next rows of the probabilities (row, column, class).
+  using row_sink = std::function<void(view<float const, 3> rows)>;
+
+  /// What `predict` gives, some rows at a time from the top and to the same bits, for images larger
+  /// than the memory. The budget is for the rows of the image and of the result as well.
+  void predict_rows(int height, int width, row_source const& source, row_sink const& sink) {
+    tile_plan const plan = plan_rows(height, width);
+    prepare(plan);
+    int const border = (properties_.receptive_field - 1) / 2;
+    auto const classes = static_cast<std::ptrdiff_t>(properties_.classes);
+    std::vector<float> band(static_cast<std::size_t>(std::max(plan.tile_height, border)) *
+                            static_cast<std::size_t>(width) * static_cast<std::size_t>(classes));
+    auto const give = [&](int skipped, int count) {
+      std::ptrdiff_t const row_values = width * classes;
+      sink(view<float const, 3>{band.data() + skipped * row_values, {count, width, classes}});
+    };
+    give(0, border);
+    auto const corners = plan.tiles();
+    int done = 0;
+    for (std::size_t k = 0; k < corners.size(); ++k) {
+      int const row = corners[k].row;
+      auto const rows = source(row, plan.tile_height + properties_.receptive_field - 1);
+      view<float, 3> const target{band.data(), {plan.tile_height, width, classes}};
+      // The band has no border above.
+      predict_tile(rows, plan, {0, corners[k].column}, target, -border, nullptr,
+                   progress_of(plan, k, corners.size()), plan.rows_of(row));
+      if (k + 1 < corners.size() && corners[k + 1].row == row) continue;
+      int const end = row + plan.rows_of(row);
+      give(done - row, end - done);
+      done = end;
+    }
+    std::fill(band.begin(), band.end(), 0.0F);
+    give(0, border);
+  }
+
+  /// Bytes that `predict` and `predict_rows` hold for an image of that extent beside the image, the
+  /// result and the nets: at most the budget, unless the smallest tile needs more.
+  [[nodiscard]] std::size_t tile_bytes_for(int height, int width) const {
+    tile_plan const plan = plan_for(
+        height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); });
+    return tile_bytes(plan.tile_height + properties_.receptive_field - 1,
+                      plan.tile_width + properties_.receptive_field - 1);
+  }
+  [[nodiscard]] std::size_t row_bytes_for(int height, int width) const {
+    tile_plan const plan = plan_rows(height, width);
+    return row_plan_bytes(plan.tile_height + properties_.receptive_field - 1,
+                          plan.tile_width + properties_.receptive_field - 1, width);
+  }
+  void set_budget(std::size_t bytes) { options_.budget_bytes = bytes; }
+
+  /// Rows of the image that predict_rows asks for at once.
+  [[nodiscard]] int rows_at_once(int height, int width) const {
+    return plan_rows(height, width).tile_height + properties_.receptive_field - 1;
+  }
+
   /// Number of nets.
   [[nodiscard]] std::size_t size() const { return folded_.size(); }
   [[nodiscard]] inference_options const& options() const { return options_; }
@@ -86,11 +145,8 @@ class ensemble_runner {
                    shape_error("septum.net.7", "an image of " + std::to_string(pixels.shape()[2]) +
                                                    " channels meets a net for " +
                                                    std::to_string(properties_.input_channels)));
-    auto const grid = net_.output_grid();
-    tile_plan const plan =
-        plan_tiles(height, width, properties_.receptive_field,
-                   [&](int rows, int columns) { return tile_bytes(rows, columns); },
-                   options_.budget_bytes, options_.largest_tile, {grid.period, grid.margin});
+    tile_plan const plan = plan_for(
+        height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); });
     prepare(plan);
     std::array const extents{pixels.shape()[0], pixels.shape()[1],
                              static_cast<std::size_t>(properties_.classes)};
@@ -98,13 +154,9 @@ class ensemble_runner {
     if (each != nullptr)
       for (probabilities& maps : *each) maps = xt::zeros<float>(extents);
     auto const corners = plan.tiles();
-    auto const tile_rows = static_cast<std::size_t>(plan.tile_height);
     for (std::size_t k = 0; k < corners.size(); ++k)
-      predict_tile(pixels, plan, corners[k], mean, each, [&](std::size_t net, int row) {
-        if (options_.progress)
-          options_.progress((k * size() + net) * tile_rows + static_cast<std::size_t>(row),
-                            corners.size() * size() * tile_rows);
-      });
+      predict_tile(as_view(pixels), plan, corners[k], as_view(mean), corners[k].row, each,
+                   progress_of(plan, k, corners.size()));
     return mean;
   }
 
@@ -114,6 +166,34 @@ class ensemble_runner {
     return net_.buffer_bytes(height, width) +
            pixels * sizeof(float) *
                static_cast<std::size_t>(properties_.input_channels + 2 * properties_.classes);
+  }
+
+  template <class Bytes>
+  [[nodiscard]] tile_plan plan_for(int height, int width, Bytes const& bytes) const {
+    auto const grid = net_.output_grid();
+    return plan_tiles(height, width, properties_.receptive_field, bytes, options_.budget_bytes,
+                      options_.largest_tile, {grid.period, grid.margin});
+  }
+  // Tiles, and under them whole rows of the image and of the result.
+  [[nodiscard]] tile_plan plan_rows(int height, int width) const {
+    return plan_for(height, width,
+                    [&](int rows, int columns) { return row_plan_bytes(rows, columns, width); });
+  }
+  [[nodiscard]] std::size_t row_plan_bytes(int rows, int columns, int width) const {
+    auto const across = static_cast<std::size_t>(rows) * static_cast<std::size_t>(width);
+    return tile_bytes(rows, columns) +
+           across * sizeof(float) *
+               static_cast<std::size_t>(properties_.input_channels + properties_.classes);
+  }
+  [[nodiscard]] std::function<void(std::size_t, int)> progress_of(tile_plan const& plan,
+                                                                  std::size_t tile,
+                                                                  std::size_t tiles) const {
+    auto const rows = static_cast<std::size_t>(plan.tile_height);
+    return [this, rows, tile, tiles](std::size_t net, int row) {
+      if (options_.progress)
+        options_.progress((tile * size() + net) * rows + static_cast<std::size_t>(row),
+                          tiles * size() * rows);
+    };
   }
 
   void prepare(tile_plan const& plan) {
@@ -132,42 +212,47 @@ class ensemble_runner {
     tile_width_ = width;
   }
 
+  /// @param corner     of the tile; its row counts from the first row of `pixels`
+  /// @param mean_row   row of `mean` that a border above the tile would begin at
+  /// @param each       maps of every net for a whole image, or nothing
+  /// @param kept_rows  of the tile that go into the result; 0: as the plan says for the corner
   template <class Poll>
-  void predict_tile(image const& pixels, tile_plan const& plan, tile_plan::tile corner,
-                    probabilities& mean, std::vector<probabilities>* each, Poll const& poll) {
+  void predict_tile(view<float const, 3> pixels, tile_plan const& plan, tile_plan::tile corner,
+                    view<float, 3> mean, int mean_row, std::vector<probabilities>* each,
+                    Poll const& poll, int kept_rows = 0) {
     auto const row_values = static_cast<std::size_t>(tile_width_) *
                             static_cast<std::size_t>(properties_.input_channels);
     for (int row = 0; row < tile_height_; ++row)
-      std::copy_n(&pixels(static_cast<std::size_t>(corner.row + row),
-                          static_cast<std::size_t>(corner.column), std::size_t{0}),
-                  row_values, input_.data() + static_cast<std::size_t>(row) * row_values);
+      std::copy_n(&pixels(corner.row + row, corner.column, 0), row_values,
+                  input_.data() + static_cast<std::size_t>(row) * row_values);
     view<float const, 4> const x{input_.data(),
                                  {1, tile_height_, tile_width_, properties_.input_channels}};
     view<float, 4> const y{output_.data(),
                            {1, plan.tile_height, plan.tile_width, properties_.classes}};
+    int const rows = kept_rows > 0 ? kept_rows : plan.rows_of(corner.row);
     auto const outputs = static_cast<std::size_t>(y.size());
     for (std::size_t k = 0; k < packed_.size(); ++k) {
       net_.forward(packed_[k], x, y, [&](int row) { poll(k, row); });
-      if (each != nullptr) place_tile(y.data(), 1, plan, corner, (*each)[k]);
+      if (each != nullptr)
+        place_tile(y.data(), 1, plan, corner.column, as_view((*each)[k]), mean_row, rows);
       if (k == 0)
         std::copy_n(y.data(), outputs, sum_.data());
       else
         for (std::size_t i = 0; i < outputs; ++i) sum_.data()[i] += y.data()[i];
     }
-    place_tile(sum_.data(), static_cast<float>(packed_.size()), plan, corner, mean);
+    place_tile(sum_.data(), static_cast<float>(packed_.size()), plan, corner.column, mean, mean_row,
+               rows);
   }
 
-  /// Puts the part of a tile that belongs to the result where it belongs, divided by `count`.
-  void place_tile(float const* tile, float count, tile_plan const& plan, tile_plan::tile corner,
-                  probabilities& result) const {
+  /// Puts the first rows of a tile, divided by `count`, where they belong in the result.
+  void place_tile(float const* tile, float count, tile_plan const& plan, int column,
+                  view<float, 3> result, int result_row, int rows) const {
     int const border = (properties_.receptive_field - 1) / 2;
     auto const classes = static_cast<std::size_t>(properties_.classes);
     auto const out_values = static_cast<std::size_t>(plan.tile_width) * classes;
-    auto const kept = static_cast<std::size_t>(plan.columns_of(corner.column)) * classes;
-    int const rows = plan.rows_of(corner.row);
+    auto const kept = static_cast<std::size_t>(plan.columns_of(column)) * classes;
     for (int row = 0; row < rows; ++row) {
-      float* const to = &result(static_cast<std::size_t>(corner.row + row + border),
-                                static_cast<std::size_t>(corner.column + border), std::size_t{0});
+      float* const to = &result(result_row + row + border, column + border, 0);
       float const* const from = tile + static_cast<std::size_t>(row) * out_values;
       for (std::size_t i = 0; i < kept; ++i) to[i] = from[i] / count;
     }

@@ -51,6 +51,12 @@ struct published_nuclei {
   double eccentricity_max = 0.95;
   double solidity_min = 0.75;
 
+  /// Whether a component stays, given its shape with holes filled.
+  [[nodiscard]] bool keeps(region_properties const& filled) const {
+    return filled.area_px > 0 && filled.area_px >= area_min &&
+           filled.eccentricity <= eccentricity_max && filled.solidity >= solidity_min;
+  }
+
   void operator()(labels& cells, probabilities const&, image const&,
                   exec::threads threads = {}) const {
     labels filled = cells;
@@ -58,11 +64,7 @@ struct published_nuclei {
     auto const regions = measure_regions(filled, threads);
     std::vector<std::uint8_t> kept(regions.size() + 1, 0);
     for (region_properties const& region : regions)
-      kept[static_cast<std::size_t>(region.label)] =
-          region.area_px > 0 && region.area_px >= area_min &&
-                  region.eccentricity <= eccentricity_max && region.solidity >= solidity_min
-              ? 1
-              : 0;
+      kept[static_cast<std::size_t>(region.label)] = keeps(region) ? 1 : 0;
     for (std::size_t p = 0; p < cells.size(); ++p)
       if (kept[static_cast<std::size_t>(filled.data()[p])] == 0) cells.data()[p] = 0;
     relabel_sequential(cells);

@@ -115,17 +115,24 @@ struct region_filter {
   /// published nuclear rule)
   bool measure_filled = false;
 
+  /// Whether a cell of an image stays. `margin` is the width of the part at the border that the net
+  /// cannot see.
+  [[nodiscard]] bool keeps(region_properties const& cell, extent2 extent,
+                           std::int32_t margin) const {
+    bool const at_border = cell.row_begin <= margin || cell.column_begin <= margin ||
+                           cell.row_end >= extent.rows - margin ||
+                           cell.column_end >= extent.columns - margin;
+    return cell.area_px >= area_min && cell.area_px <= area_max && cell.solidity >= solidity_min &&
+           cell.eccentricity >= eccentricity_min && cell.eccentricity <= eccentricity_max &&
+           !(clear_border && at_border);
+  }
+
   void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
     std::int32_t const margin = clear_border ? unseen_margin(maps) : 0;
-    auto const rows = static_cast<std::int32_t>(cells.shape()[0]);
-    auto const columns = static_cast<std::int32_t>(cells.shape()[1]);
+    extent2 const extent{static_cast<int>(cells.shape()[0]), static_cast<int>(cells.shape()[1])};
     auto const refused = [&](region_properties const& cell) {
-      bool const at_border = cell.row_begin <= margin || cell.column_begin <= margin ||
-                             cell.row_end >= rows - margin || cell.column_end >= columns - margin;
-      return cell.area_px < area_min || cell.area_px > area_max || cell.solidity < solidity_min ||
-             cell.eccentricity < eccentricity_min || cell.eccentricity > eccentricity_max ||
-             (clear_border && at_border);
+      return !keeps(cell, extent, margin);
     };
     if (!measure_filled) {
       remove_regions_if(cells, refused, threads);

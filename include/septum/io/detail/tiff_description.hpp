@@ -240,5 +240,24 @@ struct tiff_text {
   return text + "<TiffData/></Pixels></Image></OME>";
 }
 
+/// A file and one of its pages (counted from 1), for messages.
+[[nodiscard]] inline std::string tiff_page_name(std::string const& file, std::size_t index,
+                                                std::size_t pages) {
+  return pages == 1 ? file : file + ": page " + to_text(index + 1) + " of " + to_text(pages);
+}
+
+/// throws     shape_error unless all pages have the extents of the first
+inline void expect_equal_pages(std::vector<tiff_page> const& pages, std::string const& file) {
+  auto const extents = [](tiff_page const& page) {
+    return to_text(page.height) + " x " + to_text(page.width) + " x " + to_text(page.samples);
+  };
+  for (std::size_t i = 1; i < pages.size(); ++i)
+    if (pages[i].height != pages[0].height || pages[i].width != pages[0].width ||
+        pages[i].samples != pages[0].samples)
+      throw shape_error{"septum.tiff.14", tiff_page_name(file, i, pages.size()) +
+                                              ": expected the size of page 1, " +
+                                              extents(pages[0]) + ", found " + extents(pages[i])};
+}
+
 }  // namespace detail
 }  // namespace septum::inline SEPTUM_ABI::io

@@ -1,17 +1,17 @@
 #pragma once
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
+#include <septum/io/detail/byte_source.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -125,8 +125,8 @@ namespace detail {
 /// asked for and before libtiff sees the file.
 class tiff_walk {
  public:
-  tiff_walk(std::span<std::byte const> bytes, std::string name, tiff_limits const& limits)
-      : bytes_{bytes}, name_{std::move(name)}, limits_{limits} {
+  tiff_walk(byte_source bytes, std::string name, tiff_limits const& limits)
+      : bytes_{std::move(bytes)}, name_{std::move(name)}, limits_{limits} {
     read_header();
     while (next_ != 0) {
       try {
@@ -170,9 +170,11 @@ class tiff_walk {
 
   template <std::unsigned_integral T>
   [[nodiscard]] T load(std::uint64_t offset) const {
+    std::array<std::byte, sizeof(T)> stored;
+    bytes_.copy(offset, stored.data(), stored.size());
     T value = 0;
     for (std::size_t i = 0; i < sizeof(T); ++i) {
-      auto const byte = std::to_integer<std::uint64_t>(bytes_[offset + i]);
+      auto const byte = std::to_integer<std::uint64_t>(stored[i]);
       auto const shift = 8 * (big_endian_ ? sizeof(T) - 1 - i : i);
       value = static_cast<T>(value | static_cast<T>(byte << shift));
     }
@@ -191,9 +193,8 @@ class tiff_walk {
 
   void read_header() {
     auto const start = [&](std::size_t n) {
-      std::string text;
-      for (std::byte const byte : bytes_.first(std::min(n, bytes_.size())))
-        text += static_cast<char>(byte);
+      std::string text(std::min<std::uint64_t>(n, bytes_.size()), '\0');
+      bytes_.copy(0, reinterpret_cast<std::byte*>(text.data()), text.size());
       return text;
     };
     std::string const order = start(2);
@@ -428,7 +429,8 @@ class tiff_walk {
         pages_.empty() && found != tags.end() && found->second.type == 2) {
       std::uint64_t const length = std::min<std::uint64_t>(found->second.count, 1U << 20U);
       page.description.resize(length);
-      std::memcpy(page.description.data(), bytes_.data() + found->second.position, length);
+      bytes_.copy(found->second.position, reinterpret_cast<std::byte*>(page.description.data()),
+                  length);
       page.description.resize(std::min(page.description.size(), page.description.find('\0')));
     }
     if (auto const found = tags.find(320); found != tags.end() && page.photometric == 3) {
@@ -569,7 +571,7 @@ class tiff_walk {
     return (page.tiled ? "tile " : "strip ") + to_text(index + 1) + " of " + to_text(page.blocks);
   }
 
-  std::span<std::byte const> bytes_;
+  byte_source bytes_;
   std::string name_;
   tiff_limits limits_;
   bool big_endian_ = false;
