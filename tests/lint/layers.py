@@ -36,7 +36,7 @@ OUTSIDE_MAY_INCLUDE = {
     UMBRELLA: None,
 }
 # What the umbrella never pulls in, because it would ask for one more library.
-UMBRELLA_REFUSES = re.compile(r"io/|backend/(onednn|cuda|cudnn)")
+UMBRELLA_REFUSES = re.compile(r"io/|exec/mpi|backend/(onednn|cuda|cudnn)")
 
 # Third-party header -> the headers that may include it.
 XTENSOR = r"(image|sample|track|measure|segment|io|simulate|report|net|train)/"
@@ -46,6 +46,7 @@ THIRD_PARTY = {
     r"oneapi/|dnnl": r"backend/(detail/)?onednn",
     r"immintrin\.h": r"backend/detail/bfloat16",
     r"omp\.h": r"exec/|backend/(detail/)?onednn",
+    r"mpi\.h": r"exec/mpi",
     r"dlfcn\.h": r"exec/detail/shared_library",
     r"(tiff|tiffio)\.": r"io/",
     r"png\.h": r"io/",

@@ -50,6 +50,19 @@ class gradient_network {
     return sums;
   }
 
+  /// Bytes of the maps, and of their gradients, of a batch of inputs of height x width pixels:
+  /// most of what a step of training takes.
+  [[nodiscard]] std::size_t buffer_bytes(int batch, int height, int width) const {
+    auto const rows = assembly_.rows(height, width);
+    std::size_t values = 0;
+    std::array<std::size_t, 2> gradients{};
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      values += rows[k].out.size();
+      gradients[k % 2] = std::max(gradients[k % 2], rows[k].out.size());
+    }
+    return (values + gradients[0] + gradients[1]) * static_cast<std::size_t>(batch) * sizeof(T);
+  }
+
  private:
   struct prepared_batch {
     int batch = 0;

@@ -4,6 +4,7 @@
 #include <septum/net/net.hpp>
 #include <septum/net/parameters.hpp>
 #include <septum/train/gradient.hpp>
+#include <septum/train/gradient_parts.hpp>
 #include <septum/train/loss.hpp>
 #include <septum/train/optimizer.hpp>
 #include <septum/train/schedule.hpp>
@@ -229,6 +230,13 @@ class training_run {
 
   [[nodiscard]] training_schedule const& schedule() const { return schedule_; }
 
+  /// Bytes of the maps of a step with so many inputs of height x width pixels.
+  [[nodiscard]] std::size_t buffer_bytes(int batch, int height, int width) const {
+    return gradient_of_.buffer_bytes(batch, height, width);
+  }
+  /// Deals the batch of every step out from now on.
+  void deal(gradient_parts parts) { parts_ = parted_gradient{std::move(parts)}; }
+
  private:
   using clock = std::chrono::steady_clock;
   static double seconds_between(clock::time_point begin, clock::time_point end) {
@@ -265,8 +273,11 @@ class training_run {
                  std::span<std::uint8_t const> classes) {
     counter_rng const dropout{schedule_.seed, stream::dropout};
     auto const updates = static_cast<std::uint64_t>(at.optimizer.updates);
+    cross_entropy const loss{schedule_.class_weights};
     auto const sums =
-        gradient_of_(at.parameters, patches, classes, cross_entropy{schedule_.class_weights},
+        parts_.whole()
+            ? gradient_of_(at.parameters, patches, classes, loss, gradient_, dropout.fork(updates))
+            : parts_(gradient_of_, properties_.slices, at.parameters, patches, classes, loss,
                      gradient_, dropout.fork(updates));
     double const rate = schedule_.rate_of(at.epoch, at.batch, batches);
     SEPTUM_EXPECTS(
@@ -337,6 +348,7 @@ class training_run {
   training_schedule schedule_;
   O optimizer_;
   gradient_network<float> gradient_of_;
+  parted_gradient parts_{{}};
   network<float> validation_net_;
   std::vector<float> gradient_;
   std::vector<std::pair<std::size_t, float>> statistics_;
