@@ -3,7 +3,7 @@
 // With --layers also, per layer, the share of the machine's measured peak of float operations; work
 // counts as that of direct sums, so Winograd can exceed 1.
 // Usage: bench_frame [--net 31|61] [--nets 1] [--threads 2] [--repeats 5] [--memory MiB] [--layers]
-//                    [--direct] [--precision f32|bf16]
+//                    [--direct] [--precision f32|bf16] [--rows 1080] [--columns 1280]
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -25,6 +25,8 @@ struct settings {
   int nets = 1;
   int threads = 2;
   int repeats = 5;
+  std::size_t rows = 1080;
+  std::size_t columns = 1280;
   std::size_t memory_mb = 256;
   bool layers = false;
   bool direct = false;
@@ -52,6 +54,8 @@ settings parse(int argc, char** argv) {
     if (option == "--nets") chosen.nets = value;
     if (option == "--threads") chosen.threads = value;
     if (option == "--repeats") chosen.repeats = value;
+    if (option == "--rows") chosen.rows = static_cast<std::size_t>(value);
+    if (option == "--columns") chosen.columns = static_cast<std::size_t>(value);
     if (option == "--memory") chosen.memory_mb = static_cast<std::size_t>(value);
   }
   return chosen;
@@ -60,8 +64,8 @@ settings parse(int argc, char** argv) {
 template <class Net>
 void run(settings const& chosen) {
   using base = septum::base_stack_t<Net>;
-  constexpr std::size_t rows = 1080;
-  constexpr std::size_t columns = 1280;
+  std::size_t const rows = chosen.rows;
+  std::size_t const columns = chosen.columns;
   septum::image frame =
       septum::image::from_shape({rows, columns, static_cast<std::size_t>(base::input_channels)});
   septum::counter_rng const rng{1, 1};
