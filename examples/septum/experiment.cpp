@@ -16,9 +16,11 @@
 #include <septum/io/output_folder.hpp>
 #include <septum/version.hpp>
 #include <system_error>
+#include <thread>
 
 #include "label_movie.hpp"
 #include "measurement.hpp"
+#include "process_group.hpp"
 #include "progress.hpp"
 #include "reporting.hpp"
 #include "results_folder.hpp"
@@ -89,8 +91,11 @@ std::vector<input_frame> frames_of_channels(position const& where,
                              "frame " + septum::to_text(number) + ": expected a file in each of " +
                                  septum::to_text(wanted.size()) + " channel folders, found " +
                                  septum::to_text(files.size())};
+    std::vector<fs::path> paths;
+    for (auto const& file : files) paths.push_back(file.path);
     frames.push_back({files.front().path.string(), files.front().path.stem().string(), number,
-                      [chosen = files] { return septum::io::read_channels(chosen); }});
+                      [chosen = files] { return septum::io::read_channels(chosen); },
+                      std::move(paths)});
   }
   return frames;
 }
@@ -262,24 +267,80 @@ std::size_t experiment_outcome::failures() const {
                     [](position_outcome const& one) { return !one.failure.empty(); }));
 }
 
-experiment_outcome run_experiment(experiment_config const& config, common_options const& common) {
-  auto const begin = std::chrono::steady_clock::now();
-  experiment_runner runner{config, common};
-  fs::create_directories(config.out);
-  septum::io::output_lock const lock{config.out};
-  experiment_outcome outcome;
-  progress_bar bar{"running", !common.quiet};
-  for (std::size_t k = 0; k < config.positions.size(); ++k) {
-    auto const& where = config.positions[k];
+namespace {
+
+// A position's folder is held by the process that works on it; the lock goes with the process,
+// however it ends.
+class position_queue {
+ public:
+  position_queue(experiment_config const& config, experiment_runner& runner, progress_bar& bar)
+      : config_{&config}, runner_{&runner}, bar_{&bar}, token_{run_token()} {}
+
+  // Works through all positions, beginning with this process's share: what another process has in
+  // hand is looked at again at the end, and done here if that process is gone.
+  std::vector<position_outcome> run() {
+    auto const count = config_->positions.size();
+    std::vector<std::optional<position_outcome>> outcomes(count);
+    std::size_t const first = count * static_cast<std::size_t>(process_rank()) /
+                              static_cast<std::size_t>(process_count());
+    while (true) {
+      std::size_t missing = 0;
+      for (std::size_t k = 0; k < count; ++k) {
+        std::size_t const index = (first + k) % count;
+        if (!outcomes[index]) outcomes[index] = attempt(index);
+        missing += outcomes[index] ? 0 : 1;
+      }
+      if (missing == 0) break;
+      stop_if_interrupted();
+      std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    }
+    std::vector<position_outcome> all;
+    for (auto& one : outcomes) all.push_back(std::move(*one));
+    return all;
+  }
+
+  void forget_failures() const {
+    for (auto const& where : config_->positions) {
+      std::error_code ignored;
+      fs::remove(failure_note(where), ignored);
+    }
+  }
+
+ private:
+  [[nodiscard]] fs::path failure_note(position const& where) const {
+    return config_->out / where.name / (".septum-failed-" + token_);
+  }
+
+  // Nothing when another process has the position in hand.
+  std::optional<position_outcome> attempt(std::size_t index) {
+    auto const& where = config_->positions[index];
+    std::optional<septum::io::output_lock> lock;
+    if (process_count() > 1) {
+      fs::create_directories(config_->out / where.name);
+      try {
+        lock.emplace(config_->out / where.name);
+      } catch (septum::error const& held) {
+        if (held.kind() == septum::fault::locked) return std::nullopt;
+        throw;
+      }
+    }
     position_outcome one;
     one.name = where.name;
+    // What failed in another process of this run would fail here as well.
+    if (std::error_code ignored; fs::exists(failure_note(where), ignored)) {
+      std::string const note{septum::io::read_file(failure_note(where)).text()};
+      one.step = note.substr(0, note.find('\n'));
+      one.failure = note.substr(std::min(note.size(), note.find('\n') + 1));
+      return one;
+    }
     constexpr double steps = 4;
     try {
-      runner.run(where, one, [&](std::string const& step) {
-        bar.update((static_cast<double>(k) + (one.done + one.skipped) / steps) /
-                       static_cast<double>(config.positions.size()),
-                   "position " + std::to_string(k + 1) + "/" +
-                       std::to_string(config.positions.size()) + "  " + where.name + ": " + step);
+      runner_->run(where, one, [&](std::string const& step) {
+        bar_->update((static_cast<double>(index) + (one.done + one.skipped) / steps) /
+                         static_cast<double>(config_->positions.size()),
+                     "position " + std::to_string(index + 1) + "/" +
+                         std::to_string(config_->positions.size()) + "  " + where.name + ": " +
+                         step);
       });
     } catch (septum::interrupted_error const&) {
       throw;
@@ -288,9 +349,33 @@ experiment_outcome run_experiment(experiment_config const& config, common_option
     } catch (std::exception const& failure) {
       one.failure = failure.what();
     }
-    outcome.positions.push_back(std::move(one));
+    if (!one.failure.empty() && process_count() > 1)
+      septum::io::write_file(failure_note(where), one.step + "\n" + one.failure);
+    return one;
   }
-  write_summary(config, outcome);
+
+  experiment_config const* config_;
+  experiment_runner* runner_;
+  progress_bar* bar_;
+  std::string token_;
+};
+
+}  // namespace
+
+experiment_outcome run_experiment(experiment_config const& config, common_options const& common) {
+  auto const begin = std::chrono::steady_clock::now();
+  experiment_runner runner{config, common};
+  fs::create_directories(config.out);
+  std::optional<septum::io::output_lock> lock;
+  if (process_rank() == 0) lock.emplace(config.out);
+  progress_bar bar{"running", !common.quiet && process_rank() == 0};
+  position_queue queue{config, runner, bar};
+  experiment_outcome outcome;
+  outcome.positions = queue.run();
+  if (process_rank() == 0) {
+    write_summary(config, outcome);
+    queue.forget_failures();
+  }
   outcome.new_frames = runner.new_frames;
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   outcome.peak_bytes = peak_memory_bytes();

@@ -20,8 +20,12 @@
 #include <vector>
 
 #include "gpu.hpp"
+#include "inputs.hpp"
+#include "models.hpp"
 #include "nets.hpp"
 #include "options.hpp"
+#include "refinement.hpp"
+#include "segmentation.hpp"
 
 namespace program {
 namespace {
@@ -31,6 +35,9 @@ using json = nlohmann::ordered_json;
 
 struct arguments {
   fs::path subject;
+  bool plan = false;
+  std::string model;
+  std::string preset = "bacteria";
 };
 
 std::vector<std::string> processor_features() {
@@ -200,7 +207,23 @@ void print_lines(json const& value, std::string const& indent = "") {
   }
 }
 
+// What `septum segment` of these images would need.
+void plan(arguments const& given, common_options const& common) {
+  if (given.subject.empty())
+    throw septum::unsupported_error("septum.program.107",
+                                    "--plan: name the image, movie or folder to segment");
+  auto const trained =
+      septum::io::read_model(find_model(given.model.empty() ? given.preset : given.model));
+  segmentation_request request;
+  request.refining = preset_refinement(given.preset);
+  if (needs_nuclei(request.refining)) request.refining.method = refinement_method::threshold;
+  auto const frames =
+      list_inputs({.paths = {given.subject}, .channels = {}}, channels_of_run(trained, request));
+  print_plan(plan_segmentation(frames, trained, request, common), common);
+}
+
 void info(arguments const& given, common_options const& common) {
+  if (given.plan) return plan(given, common);
   json result;
   bool sound = true;
   if (given.subject.empty()) {
@@ -242,6 +265,12 @@ void register_info(CLI::App& app, common_options& common) {
       .add_option("FILE", given->subject,
                   "Model, image, ImageJ areas, arrays, data-set folder, or experiment")
       ->check(CLI::ExistingPath);
+  command.add_flag("--plan", given->plan,
+                   "Print the memory that segmenting FILE will need at most, and what it may take");
+  command.add_option("--model", given->model, "--plan: model, as for septum segment");
+  command.add_option("--preset", given->preset, "--plan: application, as for septum segment")
+      ->check(CLI::IsMember({"bacteria", "nuclei", "cytoplasm", "coculture"}))
+      ->capture_default_str();
   add_common_options(command, common);
   command.callback([given, &common] { info(*given, common); });
 }

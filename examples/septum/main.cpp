@@ -7,6 +7,7 @@
 #include <string>
 
 #include "options.hpp"
+#include "process_group.hpp"
 #include "signals.hpp"
 
 namespace {
@@ -20,6 +21,7 @@ int report(std::string const& text, int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  program::process_group const processes;
   program::catch_signals();
   program::common_options common;
   CLI::App app{"septum: live-cell images to segmented, measured cells"};

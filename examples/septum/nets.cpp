@@ -19,7 +19,7 @@ predictor erase(septum::model const& trained, septum::inference_options inferenc
   return {septum::base_stack_t<Net>::receptive_field,
           [nets](septum::image const& pixels) { return nets->predict(pixels); },
           [nets](septum::image const& pixels) { return nets->predict_each(pixels); },
-          [nets] { return nets->report(); }};
+          [nets] { return nets->report(); }, nets};
 }
 
 }  // namespace

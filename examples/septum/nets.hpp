@@ -57,6 +57,8 @@ struct predictor {
   /// the same with what every net says by itself; empty on backends that do not tell
   std::function<septum::ensemble_maps(septum::image const&)> predict_each;
   std::function<std::vector<septum::layer_report>()> report;
+  /// what the nets of a host run in: predicts row by row, and knows its memory
+  std::shared_ptr<septum::ensemble_runner> host{};
 };
 
 /// Loads a model into the net it was trained for, on the backend that the options name.

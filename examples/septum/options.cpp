@@ -1,16 +1,26 @@
 #include "options.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <septum/core/text.hpp>
 #include <thread>
 
 namespace program {
 
 septum::exec::threads common_options::executor() const {
   if (threads > 0) return {threads};
-  return {std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
+  auto const usable = static_cast<int>(std::thread::hardware_concurrency());
+  // Processes that mpirun started on this machine share its processors, unless they are bound to
+  // some of them already.
+  char const* const beside = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+  int const processes = beside == nullptr ? 1 : septum::parse_number<int>(beside).value_or(1);
+  bool const bound = usable < static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  return {std::max(1, bound ? usable : usable / std::max(processes, 1))};
 }
 
 void add_common_options(CLI::App& command, common_options& options) {

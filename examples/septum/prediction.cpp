@@ -82,6 +82,7 @@ frame_predictor::frame_predictor(septum::model const& trained,
       net_{make_predictor(trained, common,
                           {.threads = common.executor(),
                            .budget_bytes = request.memory_mb << 20,
+                           .largest_tile = request.largest_tile,
                            .convolution = request.convolution,
                            .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})},
       each_{request.each_net && trained.parameter_sets.size() > 1 && net_.predict_each != nullptr} {
@@ -98,20 +99,9 @@ septum::ensemble_maps frame_predictor::operator()(septum::image const& raw,
                                                   std::string const& source,
                                                   double& seconds_normalize,
                                                   double& seconds_predict) {
-  if (raw.shape()[2] != frame_channels_.size())
-    throw septum::shape_error("septum.program.11",
-                              source + ": expected " + std::to_string(frame_channels_.size()) +
-                                  " channels (" + list_of(frame_channels_) + "), found " +
-                                  std::to_string(raw.shape()[2]) +
-                                  "; give the files of each with --channel NAME=FILE");
-  auto const field = static_cast<std::size_t>(net_.receptive_field);
-  if (!pad_ && (raw.shape()[0] < field || raw.shape()[1] < field))
-    throw septum::shape_error("septum.program.12",
-                              source + ": an image of " + std::to_string(raw.shape()[0]) + "x" +
-                                  std::to_string(raw.shape()[1]) +
-                                  " pixels is smaller than the receptive field of " +
-                                  std::to_string(field) + "x" + std::to_string(field) +
-                                  "; use a larger image, or --pad reflect");
+  require_frame(source, static_cast<std::ptrdiff_t>(raw.shape()[2]),
+                static_cast<std::ptrdiff_t>(raw.shape()[0]),
+                static_cast<std::ptrdiff_t>(raw.shape()[1]));
   septum::image pixels = selected(raw, own_channels_);
   auto const& description = trained_->description;
   if (is_constant(pixels)) {
@@ -133,6 +123,48 @@ septum::ensemble_maps frame_predictor::operator()(septum::image const& raw,
   maps.mean = without_margin(maps.mean, margin);
   for (auto& own : maps.nets) own = without_margin(own, margin);
   return maps;
+}
+
+void frame_predictor::require_frame(std::string const& source, std::ptrdiff_t channels,
+                                    std::ptrdiff_t height, std::ptrdiff_t width) const {
+  if (static_cast<std::size_t>(channels) != frame_channels_.size())
+    throw septum::shape_error("septum.program.11",
+                              source + ": expected " + std::to_string(frame_channels_.size()) +
+                                  " channels (" + list_of(frame_channels_) + "), found " +
+                                  std::to_string(channels) +
+                                  "; give the files of each with --channel NAME=FILE");
+  std::ptrdiff_t const field = net_.receptive_field;
+  if (!pad_ && (height < field || width < field))
+    throw septum::shape_error(
+        "septum.program.12",
+        source + ": an image of " + std::to_string(height) + "x" + std::to_string(width) +
+            " pixels is smaller than the receptive field of " + std::to_string(field) + "x" +
+            std::to_string(field) + "; use a larger image, or --pad reflect");
+}
+
+std::uint64_t frame_predictor::tile_bytes(int height, int width) const {
+  int const wider = pad_ ? net_.receptive_field - 1 : 0;
+  return net_.host ? net_.host->tile_bytes_for(height + wider, width + wider) : 0;
+}
+
+std::uint64_t frame_predictor::packed_bytes() const {
+  std::uint64_t values = 0;
+  for (auto const& set : trained_->parameter_sets) values += set.size();
+  return 5 * values * sizeof(float);
+}
+
+std::uint64_t frame_predictor::map_bytes(int height, int width) const {
+  return static_cast<std::uint64_t>(height) * static_cast<std::uint64_t>(width) * sizeof(float) *
+         trained_->description.classes.size();
+}
+
+std::uint64_t frame_predictor::copy_bytes(int height, int width) const {
+  auto const wider = static_cast<std::uint64_t>(pad_ ? net_.receptive_field - 1 : 0);
+  auto const pixels =
+      (static_cast<std::uint64_t>(height) + wider) * (static_cast<std::uint64_t>(width) + wider);
+  // The channels of the net and, while they are normalised, a copy of them; the maps with margin.
+  return pixels * sizeof(float) *
+         (2 * own_channels_.size() + (pad_ ? trained_->description.classes.size() : 0));
 }
 
 }  // namespace program

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <septum/backend/problem.hpp>
 #include <septum/image/types.hpp>
 #include <septum/net/model.hpp>
@@ -14,6 +15,7 @@ namespace program {
 /// How a net meets an image.
 struct prediction_request {
   std::size_t memory_mb = 512;
+  int largest_tile = 1 << 20;  ///< side in pixels
   bool pad_by_reflection = false;
   bool each_net = false;  ///< whether an ensemble's nets are asked one by one
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
@@ -40,6 +42,38 @@ class frame_predictor {
   [[nodiscard]] bool each_net() const { return each_; }
 
   [[nodiscard]] septum::model const& trained() const { return *trained_; }
+  /// Which channels of a frame are the net's.
+  [[nodiscard]] std::vector<std::size_t> const& own_channels() const { return own_channels_; }
+
+  /// @throws septum::shape_error on a frame of other channels or smaller than the receptive field
+  void require_frame(std::string const& source, std::ptrdiff_t channels, std::ptrdiff_t height,
+                     std::ptrdiff_t width) const;
+
+  /// Predicts a normalised frame row by row; see septum::ensemble_runner.
+  void predict_rows(int height, int width, septum::ensemble_runner::row_source const& source,
+                    septum::ensemble_runner::row_sink const& sink) {
+    net_.host->predict_rows(height, width, source, sink);
+  }
+  [[nodiscard]] int rows_at_once(int height, int width) const {
+    return net_.host->rows_at_once(height, width);
+  }
+
+  /// Bytes for tiles of a whole frame, or of one that is predicted row by row.
+  [[nodiscard]] std::uint64_t tile_bytes(int height, int width) const;
+  [[nodiscard]] std::uint64_t row_bytes(int height, int width) const {
+    return net_.host->row_bytes_for(height, width);
+  }
+  /// At most what the nets take in the order of the kernels: Winograd's weights are four times as
+  /// many.
+  [[nodiscard]] std::uint64_t packed_bytes() const;
+  /// Bytes of the maps, and of copies of the frame, while a whole frame is predicted.
+  [[nodiscard]] std::uint64_t map_bytes(int height, int width) const;
+  [[nodiscard]] std::uint64_t copy_bytes(int height, int width) const;
+
+  /// Upper bound for tiles from now on; results do not depend on it.
+  void set_budget(std::size_t bytes) {
+    if (net_.host) net_.host->set_budget(bytes);
+  }
 
  private:
   septum::model const* trained_;

@@ -11,16 +11,6 @@
 namespace program {
 namespace {
 
-septum::region_filter filter_of(refinement const& options) {
-  return {.area_min = options.area_min_px,
-          .area_max = options.area_max_px > 0 ? options.area_max_px
-                                              : std::numeric_limits<std::int64_t>::max(),
-          .solidity_min = options.solidity_min,
-          .eccentricity_min = options.eccentricity_min,
-          .eccentricity_max = options.eccentricity_max,
-          .clear_border = options.clear_border};
-}
-
 template <int... Interiors>
 void refine_interiors(septum::labels& cells, septum::probabilities const& classes,
                       septum::image const& raw, refinement const& options,
@@ -89,6 +79,26 @@ septum::nuclear_rule published_nuclear_rule(std::string const& name) {
   if (name == "plating") return {.local_window = 61, .eccentricity_max = 1, .solidity_min = 0};
   throw septum::unsupported_error(
       "septum.program.31", "unknown rule '" + name + "'; there are hela, coculture, raw, plating");
+}
+
+septum::region_filter filter_of(refinement const& options) {
+  return {.area_min = options.area_min_px,
+          .area_max = options.area_max_px > 0 ? options.area_max_px
+                                              : std::numeric_limits<std::int64_t>::max(),
+          .solidity_min = options.solidity_min,
+          .eccentricity_min = options.eccentricity_min,
+          .eccentricity_max = options.eccentricity_max,
+          .clear_border = options.clear_border};
+}
+
+std::uint64_t refinement_bytes_per_pixel(refinement const& options, std::size_t classes) {
+  // Runs of rows, their sets and labels, a second label image; measured on noise, the worst case.
+  std::uint64_t bytes = 32;
+  if (options.split_px > 0 || options.grow_px > 0) bytes += 32;
+  if (needs_nuclei(options)) bytes += 48;
+  if (options.method == refinement_method::crf || options.method == refinement_method::crf_contours)
+    bytes += 24 * static_cast<std::uint64_t>(classes);
+  return bytes;
 }
 
 bool needs_nuclei(refinement const& options) {

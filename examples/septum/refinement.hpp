@@ -4,6 +4,7 @@
 #include <septum/image/types.hpp>
 #include <septum/segment/crf.hpp>
 #include <septum/segment/nuclei.hpp>
+#include <septum/segment/refiners.hpp>
 #include <string>
 
 namespace program {
@@ -57,6 +58,13 @@ struct refinement {
 
 /// Whether the method grows given nuclei.
 [[nodiscard]] bool needs_nuclei(refinement const& options);
+
+/// What cells are kept by.
+[[nodiscard]] septum::region_filter filter_of(refinement const& options);
+
+/// Most bytes per pixel that refine() takes beside its arguments and its result.
+[[nodiscard]] std::uint64_t refinement_bytes_per_pixel(refinement const& options,
+                                                       std::size_t classes);
 
 /// Nuclei by the rule of the options.
 [[nodiscard]] septum::labels refine_nuclei(septum::probabilities const& classes,

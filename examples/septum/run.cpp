@@ -9,6 +9,7 @@
 #include "experiment.hpp"
 #include "experiment_config.hpp"
 #include "options.hpp"
+#include "process_group.hpp"
 #include "progress.hpp"
 
 namespace program {
@@ -38,6 +39,8 @@ void run(arguments const& given, common_options const& common) {
     return;
   }
   auto const outcome = run_experiment(config, common);
+  // The first process of several reports for all.
+  if (process_rank() > 0) return;
   nlohmann::ordered_json positions = nlohmann::ordered_json::array();
   int skipped = 0;
   for (auto const& one : outcome.positions) {

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -100,6 +101,7 @@ struct arguments {
   bool clear_border = false;
   bool keep_holes = false;
   bool no_overlays = false;
+  bool plan = false;
   bool no_spread = false;
   overrides refining;
   segmentation_request request;
@@ -148,6 +150,33 @@ refinement refinement_of(arguments const& given) {
   return refining;
 }
 
+nlohmann::ordered_json plan_json(memory_plan const& plan) {
+  nlohmann::ordered_json result{{"peak_bytes", plan.total()}};
+  for (auto const& [what, bytes] : plan.parts) result["parts"][what] = bytes;
+  return result;
+}
+
+}  // namespace
+
+void print_plan(segmentation_plan const& plan, common_options const& common) {
+  nlohmann::ordered_json summary{{"allowed_bytes", plan.allowed_bytes},
+                                 {"whole", plan_json(plan.whole)}};
+  if (plan.why_not_by_rows.empty())
+    summary["by_rows"] = plan_json(plan.by_rows);
+  else
+    summary["why_not_by_rows"] = plan.why_not_by_rows;
+  if (common.json) return print_json(common, summary);
+  std::cout << "peak of frames segmented whole: " << bytes_text(plan.whole.total()) << "\n";
+  if (plan.why_not_by_rows.empty())
+    std::cout << "peak of frames segmented row by row: " << bytes_text(plan.by_rows.total())
+              << "\n";
+  else
+    std::cout << "not row by row: " << plan.why_not_by_rows << "\n";
+  std::cout << "may take: " << bytes_text(plan.allowed_bytes) << std::endl;
+}
+
+namespace {
+
 void segment(arguments given, common_options const& common) {
   if (given.models.empty()) {
     given.models = {given.preset};
@@ -164,6 +193,11 @@ void segment(arguments given, common_options const& common) {
   auto const trained = read_models(given.models);
   if (!given.nuclei_models.empty()) request.nuclear_model = read_models(given.nuclei_models);
   auto const frames = list_inputs(given.images, channels_of_run(trained, request));
+  if (given.plan) {
+    auto const plan = plan_segmentation(frames, trained, request, common);
+    print_plan(plan, common);
+    return;
+  }
   auto const result = segment_frames(frames, trained, request, common);
   say(common, "Cells: " + (request.out / "cells.csv").string() + "; look at " +
                   (request.out / (request.write_overlays ? "overlay" : "labels")).string());
@@ -178,6 +212,8 @@ void segment(arguments given, common_options const& common) {
   if (request.nuclear_model) summary["nuclei"] = result.nuclei;
   if (!result.classes.empty()) summary["classes"] = classes_json(result.classes);
   summary["peak_bytes"] = result.peak_bytes;
+  summary["planned_bytes"] = result.planned_bytes;
+  summary["frames_by_rows"] = result.frames_by_rows;
   print_json(common, summary);
 }
 
@@ -314,6 +350,22 @@ void register_segment(CLI::App& app, common_options& common) {
                   "MiB for feature maps; results do not depend on it")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20))
       ->capture_default_str();
+  command
+      .add_option("--tile", given->request.largest_tile,
+                  "Largest side of a tile in pixels; results do not depend on it")
+      ->check(CLI::Range(1, 1 << 20));
+  command
+      .add_option("--memory-limit", given->request.memory_limit_mb,
+                  "MiB that the whole program may take; 0: what is free. Larger images are "
+                  "segmented row by row")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24));
+  command
+      .add_option("--rows", given->request.rows,
+                  "Segment row by row: auto, where a frame does not fit into memory; always; never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  command.add_flag("--plan", given->plan,
+                   "Only print the memory that the run will need at most, and what it may take");
   command
       .add_option(
           "--convolution", given->convolution,

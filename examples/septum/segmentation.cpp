@@ -1,7 +1,5 @@
 #include "segmentation.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <septum/core/error.hpp>
 #include <septum/image/regions.hpp>
@@ -15,6 +13,7 @@
 
 #include "prediction.hpp"
 #include "progress.hpp"
+#include "row_segmentation.hpp"
 #include "signals.hpp"
 #include "stopwatch.hpp"
 
@@ -22,9 +21,9 @@ namespace program {
 namespace {
 
 // Small frames are drawn larger, so that cells of ten pixels can be looked at.
-int overlay_scale(septum::image const& pixels) {
+int overlay_scale(std::size_t height, std::size_t width) {
   constexpr std::size_t comfortable_side = 640;
-  auto const side = std::max(pixels.shape()[0], pixels.shape()[1]);
+  auto const side = std::max(height, width);
   return static_cast<int>(std::clamp<std::size_t>(comfortable_side / side, 1, 4));
 }
 
@@ -48,6 +47,7 @@ class frame_segmenter {
         cells_{trained,
                channels_of_run(trained, request),
                {.memory_mb = request.memory_mb,
+                .largest_tile = request.largest_tile,
                 .pad_by_reflection = request.pad_by_reflection,
                 .each_net = request.measure_spread,
                 .convolution = request.convolution},
@@ -55,6 +55,7 @@ class frame_segmenter {
     if (request.nuclear_model)
       nuclei_.emplace(*request.nuclear_model, channels_of_run(trained, request),
                       prediction_request{.memory_mb = request.memory_mb,
+                                         .largest_tile = request.largest_tile,
                                          .pad_by_reflection = request.pad_by_reflection,
                                          .convolution = request.convolution},
                       common);
@@ -63,6 +64,56 @@ class frame_segmenter {
           "septum.program.33",
           "contours grow from nuclei; give their net with --nuclei-model FILE, or choose "
           "--refine threshold");
+  }
+
+  /// The net of the cells.
+  [[nodiscard]] frame_predictor& net() { return cells_; }
+
+  /// @throws septum::shape_error on a frame of other channels or smaller than a receptive field
+  void require_frame(std::string const& source, frame_header const& frame) const {
+    auto const size = [](std::size_t extent) { return static_cast<std::ptrdiff_t>(extent); };
+    cells_.require_frame(source, size(frame.channels), size(frame.height), size(frame.width));
+    if (nuclei_)
+      nuclei_->require_frame(source, size(frame.channels), size(frame.height), size(frame.width));
+  }
+
+  /// What a frame needs when it is segmented whole.
+  [[nodiscard]] memory_plan plan(frame_header const& frame) const {
+    auto const height = static_cast<int>(frame.height);
+    auto const width = static_cast<int>(frame.width);
+    std::uint64_t const pixels = std::uint64_t{frame.height} * frame.width;
+    std::uint64_t const image = pixels * frame.channels * sizeof(float);
+    std::uint64_t maps = cells_.map_bytes(height, width);
+    std::uint64_t nets = cells_.packed_bytes();
+    std::uint64_t predicting = cells_.copy_bytes(height, width) + cells_.tile_bytes(height, width);
+    if (nuclei_) {
+      maps += nuclei_->map_bytes(height, width);
+      nets += nuclei_->packed_bytes();
+      // Both nets keep the buffers of their tiles.
+      predicting += nuclei_->copy_bytes(height, width) + nuclei_->tile_bytes(height, width);
+    }
+    std::uint64_t const asked = cells_.each_net() ? cells_.trained().parameter_sets.size() : 0;
+    maps += asked * cells_.map_bytes(height, width);
+    std::uint64_t const labels = pixels * sizeof(std::int32_t) * ((nuclei_ ? 2 : 1) + asked);
+    std::uint64_t const classes = cells_.trained().description.classes.size();
+    std::uint64_t const refining =
+        labels + pixels * refinement_bytes_per_pixel(request_->refining, classes);
+    auto const scale = static_cast<std::uint64_t>(overlay_scale(frame.height, frame.width));
+    // Labels of their file's type, runs of regions, a page of probabilities, the overlay.
+    std::uint64_t const writing = labels + pixels * 16 +
+                                  (request_->write_probabilities ? pixels * sizeof(float) : 0) +
+                                  (request_->write_overlays ? pixels * scale * scale * 8 : 0);
+    memory_plan result;
+    result.add("program and nets", resident_bytes() + nets);
+    result.add("image", image);
+    result.add("probabilities", maps);
+    // The file and a page of it are gone when the net starts; tiles stay for the next frame.
+    result.add("largest step",
+               std::max({frame.file_bytes + image, predicting,
+                         cells_.tile_bytes(height, width) + std::max(refining, writing)}));
+    result.add("overhead",
+               overhead_bytes(common_->executor().count, result.total() - resident_bytes()));
+    return result;
   }
 
   frame_cells operator()(septum::image& raw, std::string const& source) {
@@ -142,9 +193,22 @@ class cells_folder {
                              {.pixel_size_um = pixel_size_um});
     if (request_->write_overlays)
       septum::io::write_overlay(folder_->file(lead_ + "overlay/" + frame.stem + ".png"), pixels,
-                                cells, {.scale = overlay_scale(pixels)});
+                                cells,
+                                {.scale = overlay_scale(pixels.shape()[0], pixels.shape()[1])});
     return std::count_if(regions.begin(), regions.end(),
                          [](septum::region_properties const& cell) { return cell.area_px > 0; });
+  }
+  // Segments a frame row by row; returns the number of its cells.
+  std::int64_t add_by_rows(input_frame const& frame, frame_predictor& net, double pixel_size_um,
+                           std::map<std::string, double>& seconds,
+                           std::function<void(double, std::string const&)> const& on_progress) {
+    auto const labels = folder_->file(lead_ + "labels/" + frame.stem + ".tif");
+    return segment_by_rows(frame, net, *request_, *common_,
+                           {.folder = labels.parent_path(),
+                            .labels = labels,
+                            .pixel_size_um = pixel_size_um,
+                            .table = &table_},
+                           seconds, on_progress);
   }
   void commit() { table_.commit(); }
 
@@ -209,12 +273,6 @@ class class_table {
 
 }  // namespace
 
-std::size_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
-}
-
 std::vector<std::string> channels_of_run(septum::model const& trained,
                                          segmentation_request const& request) {
   auto channels = trained.description.channels;
@@ -223,6 +281,104 @@ std::vector<std::string> channels_of_run(septum::model const& trained,
       if (std::find(channels.begin(), channels.end(), name) == channels.end())
         channels.push_back(name);
   return channels;
+}
+
+namespace {
+
+// Whether a frame fits whole or has to go row by row, with tiles as large as the memory allows.
+// Results depend on neither.
+class frame_planner {
+ public:
+  frame_planner(frame_segmenter& segment, segmentation_request const& request,
+                common_options const& common, std::string why_not_by_rows)
+      : segment_{&segment},
+        request_{&request},
+        common_{&common},
+        why_not_by_rows_{std::move(why_not_by_rows)} {}
+
+  /// True when the frame has to be segmented row by row.
+  bool decide(input_frame const& frame) {
+    auto const header = read_header(frame);
+    segment_->require_frame(frame.source, header);
+    bool const can = header.by_rows && why_not_by_rows_.empty();
+    std::uint64_t const allowed = allowed_bytes(request_->memory_limit_mb);
+    if (request_->rows == "always" && !can)
+      throw septum::unsupported_error(
+          "septum.program.102",
+          "--rows always: " + frame.source + ": " +
+              (why_not_by_rows_.empty() ? std::string{"only TIFFs are read row by row"}
+                                        : why_not_by_rows_));
+    if (request_->rows != "always" && fits(allowed, [&] { return segment_->plan(header).total(); }))
+      return false;
+    if (can && request_->rows != "never" &&
+        fits(allowed, [&] { return plan_by_rows(frame, segment_->net(), *common_).total(); }))
+      return true;
+    throw septum::unsupported_error(
+        "septum.program.103",
+        frame.source + ": an image of " + std::to_string(header.height) + " x " +
+            std::to_string(header.width) + " pixels needs " + bytes_text(least_) + " (" +
+            std::to_string(least_) + " bytes) of memory, there are " + bytes_text(allowed) + " (" +
+            std::to_string(allowed) + " bytes)" +
+            (why_not_by_rows_.empty() ? std::string{}
+                                      : "; it cannot be segmented row by row: " + why_not_by_rows_),
+        septum::fault::resource);
+  }
+  /// Most bytes that frames so far were planned with.
+  [[nodiscard]] std::uint64_t planned_bytes() const { return planned_; }
+
+ private:
+  template <class Plan>
+  bool fits(std::uint64_t allowed, Plan const& plan) {
+    constexpr std::size_t least_budget = std::size_t{16} << 20U;
+    for (std::size_t budget = request_->memory_mb << 20U;; budget /= 2) {
+      segment_->net().set_budget(budget);
+      least_ = plan();
+      if (least_ <= allowed) {
+        planned_ = std::max(planned_, least_);
+        return true;
+      }
+      if (budget <= least_budget) return false;
+    }
+  }
+
+  frame_segmenter* segment_;
+  segmentation_request const* request_;
+  common_options const* common_;
+  std::string why_not_by_rows_;
+  std::uint64_t least_ = 0;
+  std::uint64_t planned_ = 0;
+};
+
+double pixel_size_of(double in_file, segmentation_request const& request,
+                     septum::model const& trained) {
+  if (request.pixel_size_um > 0.0) return request.pixel_size_um;
+  return in_file > 0.0 ? in_file : trained.description.pixel_size_um;
+}
+
+}  // namespace
+
+segmentation_plan plan_segmentation(std::vector<input_frame> const& frames,
+                                    septum::model const& trained,
+                                    segmentation_request const& request,
+                                    common_options const& common) {
+  segmentation_result result;
+  frame_segmenter segment{trained, request, common, result};
+  segmentation_plan plan;
+  plan.why_not_by_rows = why_not_by_rows(trained, request, common);
+  plan.allowed_bytes = allowed_bytes(request.memory_limit_mb);
+  for (auto const& frame : frames) {
+    auto const header = read_header(frame);
+    segment.require_frame(frame.source, header);
+    auto const whole = segment.plan(header);
+    if (whole.total() > plan.whole.total()) plan.whole = whole;
+    if (!header.by_rows) {
+      plan.why_not_by_rows = frame.source + " is no TIFF";
+    } else if (plan.why_not_by_rows.empty()) {
+      auto const by_rows = plan_by_rows(frame, segment.net(), common);
+      if (by_rows.total() > plan.by_rows.total()) plan.by_rows = by_rows;
+    }
+  }
+  return plan;
 }
 
 segmentation_result segment_frames(std::vector<input_frame> const& frames,
@@ -234,6 +390,7 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
     result.seconds[step] = 0.0;
   auto const channels = channels_of_run(trained, request);
   frame_segmenter segment{trained, request, common, result};
+  frame_planner planner{segment, request, common, why_not_by_rows(trained, request, common)};
   class_table classes{trained, request.refining};
   septum::io::output_folder folder{request.out};
   cells_folder cells{
@@ -244,6 +401,18 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
   for (std::size_t k = 0; k < frames.size(); ++k) {
     auto const& frame = frames[k];
     stop_if_interrupted();
+    if (planner.decide(frame)) {
+      if (request.write_overlays)
+        say(common, "septum: " + frame.source + ": segmented row by row, without an overlay");
+      result.cells += cells.add_by_rows(
+          frame, segment.net(), pixel_size_of(frame_rows{frame}.pixel_size_um(), request, trained),
+          result.seconds, [&](double done, std::string const& step) {
+            bar.update((static_cast<double>(k) + done) / static_cast<double>(frames.size()),
+                       frame.stem + ": " + step);
+          });
+      ++result.frames_by_rows;
+      continue;
+    }
     septum::io::scaled_image input;
     {
       stopwatch const clock{result.seconds["read"]};
@@ -257,9 +426,7 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
       throw;
     }
     classes.decide(found.cells, found.maps);
-    double const pixel_size = request.pixel_size_um > 0.0 ? request.pixel_size_um
-                              : input.pixel_size_um > 0.0 ? input.pixel_size_um
-                                                          : trained.description.pixel_size_um;
+    double const pixel_size = pixel_size_of(input.pixel_size_um, request, trained);
     stopwatch const clock{result.seconds["write"]};
     result.cells += cells.add(frame, input.pixels, found.cells, found.maps, pixel_size,
                               classes.decided(), classes.scores(), found.spread);
@@ -276,6 +443,7 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
   result.classes = classes.summaries();
   result.frames = frames.size();
   result.peak_bytes = peak_memory_bytes();
+  result.planned_bytes = planner.planned_bytes();
   bar.finish("Segmented " + std::to_string(frames.size()) + " images, " +
              std::to_string(result.cells) + " cells");
   return result;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "inputs.hpp"
+#include "memory_plan.hpp"
 #include "nets.hpp"
 #include "options.hpp"
 #include "refinement.hpp"
@@ -30,6 +31,9 @@ struct segmentation_request {
   bool pad_by_reflection = false;
   bool measure_spread = true;  ///< how far the nets of an ensemble agree about each cell
   bool zero_nonfinite = false;
+  std::size_t memory_limit_mb = 0;  ///< of the whole process; 0: what is free
+  std::string rows = "auto";        ///< segment row by row: auto, always, never
+  int largest_tile = 1 << 20;       ///< side of a tile in pixels
 };
 
 /// Cells of one class.
@@ -48,7 +52,26 @@ struct segmentation_result {
   std::vector<class_summary> classes;  ///< where there are several to choose from
   std::size_t frames = 0;
   std::size_t peak_bytes = 0;
+  std::uint64_t planned_bytes = 0;
+  std::size_t frames_by_rows = 0;  ///< segmented row by row
 };
+
+/// What a run will need at most, and what it may take.
+struct segmentation_plan {
+  memory_plan whole;            ///< of the largest frame, segmented whole
+  memory_plan by_rows;          ///< of the largest frame, segmented row by row
+  std::string why_not_by_rows;  ///< empty when it can be
+  std::uint64_t allowed_bytes = 0;
+};
+
+/// Plans a run without running it.
+[[nodiscard]] segmentation_plan plan_segmentation(std::vector<input_frame> const& frames,
+                                                  septum::model const& trained,
+                                                  segmentation_request const& request,
+                                                  common_options const& common);
+
+/// Prints a plan, for people or as JSON.
+void print_plan(segmentation_plan const& plan, common_options const& common);
 
 /// Channels that the frames of a run have: those of the model, then what the nuclear one adds.
 [[nodiscard]] std::vector<std::string> channels_of_run(septum::model const& trained,
@@ -59,8 +82,5 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
                                    septum::model const& trained,
                                    segmentation_request const& request,
                                    common_options const& common);
-
-/// Largest resident memory of this process so far, in bytes.
-[[nodiscard]] std::size_t peak_memory_bytes();
 
 }  // namespace program

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/annotation.hpp>
@@ -13,6 +14,7 @@
 
 #include "nets.hpp"
 #include "options.hpp"
+#include "process_group.hpp"
 #include "training.hpp"
 
 namespace program {
@@ -53,9 +55,13 @@ void train(arguments const& given, common_options const& common) {
   auto request = given.request;
   request.checkpoint = given.model;
   request.checkpoint += ".checkpoint";
-  // Held and probed first, so that hours of work do not end at a folder that cannot be written.
-  septum::io::output_lock const lock{given.model};
-  septum::io::atomic_file{given.model};
+  // Held and probed first, so that hours of work do not end at a folder that cannot be written. Of
+  // several processes the first one writes.
+  std::optional<septum::io::output_lock> lock;
+  if (process_rank() == 0) {
+    lock.emplace(given.model);
+    septum::io::atomic_file{given.model};
+  }
   std::vector<septum::io::dataset> datasets;
   for (auto const& experiment : given.datasets)
     for (auto const& folder : septum::io::list_datasets(experiment)) {
@@ -63,6 +69,7 @@ void train(arguments const& given, common_options const& common) {
       for (auto const& warning : datasets.back().warnings) say(common, "septum: " + warning);
     }
   auto const result = train_model(std::move(datasets), request, common);
+  if (process_rank() > 0) return;
   septum::io::write_model(given.model, result.trained);
   write_training_curves(given.model, result);
   remove_checkpoints(request);
@@ -76,6 +83,8 @@ void train(arguments const& given, common_options const& common) {
                       {"patches_per_second", result.patches_per_second},
                       {"best_validation_error", best_validation_error(result.curves)},
                       {"seconds", result.seconds},
+                      {"planned_bytes", result.planned_bytes},
+                      {"peak_bytes", result.peak_bytes},
                       {"epochs", curves_json(result.curves)}});
 }
 
@@ -182,13 +191,28 @@ void register_train(CLI::App& app, common_options& common) {
       .add_option("--pixel-size", request.pixel_size_um,
                   "Side of a pixel in um; 0: what the images say")
       ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--memory-limit", request.memory_limit_mb,
+                  "MiB that the whole program may take; 0: what is free")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24));
   command.add_flag("--resume", request.resume, "Go on where a stopped run of this model left off");
   add_common_options(command, common);
   command.callback([given, &common, mode, of_patches] {
     if (mode->count() == 0)
       for (auto const* option : of_patches)
         if (option->count() > 0) given->request.mode = "patch";
-    train(*given, common);
+    try {
+      train(*given, common);
+    } catch (septum::interrupted_error const&) {
+      throw;
+    } catch (septum::error const& failure) {
+      // The others would wait for this process's part of a batch.
+      if (process_count() > 1) {
+        say(common, "septum: " + failure.message() + " [" + failure.id() + "]");
+        abandon_processes(static_cast<int>(failure.kind()));
+      }
+      throw;
+    }
   });
 }
 

@@ -18,7 +18,9 @@
 
 #include "checkpoints.hpp"
 #include "gpu_training.hpp"
+#include "memory_plan.hpp"
 #include "nets.hpp"
+#include "process_group.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
 #include "trainable_nets.hpp"
@@ -97,12 +99,13 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
       std::to_string(request.epochs) + " patches " + std::to_string(request.patches) + " batch " +
       std::to_string(request.batch) + " steps " + std::to_string(request.steps) + " crop " +
       std::to_string(request.crop) + " x " + std::to_string(request.crops) + " balance " +
-      request.balance + " shear " + septum::to_text(request.shear) + " rate " +
-      septum::to_text(request.rate) + (request.cycles() ? " cycle" : " x ") +
-      septum::to_text(request.rate_factor) + " decay " + septum::to_text(request.decay) +
-      " momentum " + septum::to_text(request.momentum) + " l2 " + septum::to_text(request.l2) +
-      " optimizer " + request.optimizer + " validation " + request.validation + " limit " +
-      std::to_string(request.limit_per_class) + " normalizer " + request.normalizer;
+      request.balance + " parts " + std::to_string(request.parts) + " shear " +
+      septum::to_text(request.shear) + " rate " + septum::to_text(request.rate) +
+      (request.cycles() ? " cycle" : " x ") + septum::to_text(request.rate_factor) + " decay " +
+      septum::to_text(request.decay) + " momentum " + septum::to_text(request.momentum) + " l2 " +
+      septum::to_text(request.l2) + " optimizer " + request.optimizer + " validation " +
+      request.validation + " limit " + std::to_string(request.limit_per_class) + " normalizer " +
+      request.normalizer;
   for (std::size_t k = 0; k < data.images.size(); ++k) {
     auto const& pixels = data.images[k];
     auto const& classes = data.truths[k].class_of_pixel;
@@ -163,12 +166,13 @@ void run_training(prepared_data const& data, training_request const& request,
   if (request.resume) load_checkpoint(net.checkpoint, recipe, state);
 
   progress_bar bar{"net " + std::to_string(net.index + 1) + "/" + std::to_string(request.ensemble),
-                   !common.quiet};
+                   !common.quiet && process_rank() == 0};
   auto last_saved = std::chrono::steady_clock::now();
   std::int64_t seen = 0;
   double elapsed = 0.0;
   auto const save = [&] {
-    if (!net.checkpoint.empty()) save_checkpoint(net.checkpoint, recipe, state);
+    if (!net.checkpoint.empty() && process_rank() == 0)
+      save_checkpoint(net.checkpoint, recipe, state);
     last_saved = std::chrono::steady_clock::now();
   };
   auto const on_batch = [&](septum::training_progress const& now) {
@@ -206,6 +210,7 @@ struct training_setup {
   training_request const& request;
   common_options const& common;
   net_properties const& net;
+  std::uint64_t* planned_bytes;
 
   [[nodiscard]] int field() const { return net.training.receptive_field; }
   template <septum::Optimizer O>
@@ -219,11 +224,46 @@ struct training_setup {
   }
 };
 
+// Refuses a run that would not fit. Beside the maps of a step: what kernels keep of them for the
+// way back, the weights' gradient of every thread, and the parameters with their copies.
+template <class Trainer>
+void require_memory(training_setup const& setup, Trainer const& trainer) {
+  auto const& [data, request, common, properties, planned] = setup;
+  int const side = setup.field() + (request.dense() ? request.crop - 1 : 0);
+  int const batch = request.dense() ? request.crops : request.batch;
+  std::uint64_t const maps =
+      trainer.buffer_bytes((batch + request.parts - 1) / request.parts, side, side);
+  std::uint64_t parameters = 0;
+  for (auto const& slice : properties.layout) parameters += slice.count * sizeof(float);
+  auto const threads = static_cast<std::uint64_t>(common.executor().count);
+  memory_plan plan;
+  plan.add("program and images", resident_bytes());
+  plan.add("maps of a step", maps + maps / 2);
+  plan.add("parameters",
+           parameters * (24 + 2 * threads + static_cast<std::uint64_t>(request.parts)));
+  plan.add("batches", 4 * static_cast<std::uint64_t>(batch) * static_cast<std::uint64_t>(side) *
+                          static_cast<std::uint64_t>(side) * sizeof(float) *
+                          static_cast<std::uint64_t>(properties.training.input_channels));
+  plan.add("overhead", overhead_bytes(common.executor().count, plan.total() - resident_bytes()));
+  *planned = std::max(*planned, plan.total());
+  std::uint64_t const allowed = allowed_bytes(request.memory_limit_mb);
+  if (plan.total() > allowed)
+    throw septum::unsupported_error(
+        "septum.program.106",
+        "this training needs " + bytes_text(plan.total()) + " (" + std::to_string(plan.total()) +
+            " bytes) of memory, there are " + bytes_text(allowed) + " (" + std::to_string(allowed) +
+            " bytes); give smaller " + (request.dense() ? "--crop or --crops" : "--batch"),
+        septum::fault::resource);
+}
+
 template <septum::Optimizer O>
 septum::training_state<O> train_patches_on_gpu(training_setup const& setup, net_run const& run,
                                                septum::patch_split const& split, O const& optimizer,
                                                double& seconds, std::int64_t& patches) {
-  auto const& [data, request, common, properties] = setup;
+  auto const& [data, request, common, properties, planned] = setup;
+  if (request.parts > 1)
+    throw septum::unsupported_error("septum.program.105",
+                                    "--backend cudnn trains in one process and one part");
   int const field = setup.field();
   gpu_trainer<O> trainer{request.net,
                          static_cast<std::size_t>(properties.training.input_channels),
@@ -248,7 +288,7 @@ template <septum::Optimizer O>
 septum::training_state<O> train_by_patches(training_setup const& setup, net_run const& run,
                                            O const& optimizer, double& seconds,
                                            std::int64_t& patches) {
-  auto const& [data, request, common, properties] = setup;
+  auto const& [data, request, common, properties, planned] = setup;
   int const field = setup.field();
   auto const threads = common.executor();
   auto const split = split_patches(data, request, field, run.seed);
@@ -264,6 +304,8 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
       {.window = field, .batch_size = request.batch, .shuffle = false, .augment = false},
       threads};
   auto trainer = setup.make_run(make_schedule(request, run.seed), optimizer);
+  trainer.deal(deal_parts(request.parts));
+  require_memory(setup, trainer);
   auto state = trainer.start();
   run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
                   patches);
@@ -288,7 +330,7 @@ template <septum::Optimizer O>
 septum::training_state<O> train_by_crops(training_setup const& setup, net_run const& run,
                                          O const& optimizer, double& seconds,
                                          std::int64_t& patches) {
-  auto const& [data, request, common, properties] = setup;
+  auto const& [data, request, common, properties, planned] = setup;
   if (common.backend == "cudnn")
     throw septum::unsupported_error(
         "septum.program.52",
@@ -319,6 +361,8 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
       septum::crop_grid(held_out, field, training.options().side, most_validation_crops),
       {.window = field, .side = request.crop}, threads);
   auto trainer = setup.make_run(std::move(schedule), optimizer);
+  trainer.deal(deal_parts(request.parts));
+  require_memory(setup, trainer);
   auto state = trainer.start();
   run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
                   patches);
@@ -355,6 +399,7 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
       {"precision", common.precision},
   };
   auto& provenance = description.provenance;
+  if (request.parts > 1) provenance["parts"] = std::to_string(request.parts);
   if (!request.cycles()) provenance["rate_factor"] = septum::to_text(request.rate_factor);
   if (request.dense()) {
     provenance["steps"] = std::to_string(request.steps);
@@ -384,7 +429,8 @@ void require_equal_datasets(std::vector<septum::io::dataset> const& datasets) {
 // few to learn from at a high rate.
 training_request completed(training_request request, int field) {
   bool const large = field > 40;
-  if (request.crops == 0) request.crops = large ? 4 : 1;
+  if (request.parts == 0) request.parts = process_count();
+  if (request.crops == 0) request.crops = std::max(large ? 4 : 1, request.parts);
   if (request.rate == 0.0) request.rate = !request.cycles() ? 0.01 : large ? 0.03 : 0.05;
   return request;
 }
@@ -404,7 +450,7 @@ training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
   std::int64_t patches = 0;
   for (int k = 0; k < request.ensemble; ++k) {
     net_run const run{k, common.seed + static_cast<std::uint64_t>(k), checkpoint_of(request, k)};
-    training_setup const setup{data, request, common, net};
+    training_setup const setup{data, request, common, net, &result.planned_bytes};
     auto state = request.dense()
                      ? train_by_crops<O>(setup, run, optimizer, result.seconds, patches)
                      : train_by_patches<O>(setup, run, optimizer, result.seconds, patches);
@@ -412,6 +458,7 @@ training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
     result.curves.push_back(std::move(state.history));
   }
   result.patches_per_second = static_cast<double>(patches) / std::max(result.seconds, 1e-9);
+  result.peak_bytes = peak_memory_bytes();
   return result;
 }
 

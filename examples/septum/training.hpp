@@ -38,9 +38,11 @@ struct training_request {
   std::string validation = "pixels";  ///< "pixels" (the paper's) or "region" (honest)
   int limit_per_class = 0;            ///< 0: the published rule
   std::string normalizer = "median_box";
-  double pixel_size_um = 0.0;        ///< 0: what the data sets say
+  double pixel_size_um = 0.0;  ///< 0: what the data sets say
+  int parts = 1;  ///< of every batch, with batch statistics of their own; 0: one per process
   std::filesystem::path checkpoint;  ///< empty: none is written
   bool resume = false;
+  std::size_t memory_limit_mb = 0;  ///< of the whole process; 0: what is free
 
   [[nodiscard]] bool dense() const { return mode == "dense"; }
   [[nodiscard]] bool cycles() const { return schedule.empty() ? dense() : schedule == "one_cycle"; }
@@ -52,6 +54,8 @@ struct training_result {
   std::vector<std::vector<septum::epoch_record>> curves;
   double seconds = 0.0;
   double patches_per_second = 0.0;  ///< outputs: patches, or labelled pixels of crops
+  std::uint64_t planned_bytes = 0;  ///< of memory, at most
+  std::uint64_t peak_bytes = 0;     ///< of memory, so far
 };
 
 /// Normalises an image by a policy's name as models store it.
