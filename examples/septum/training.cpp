@@ -162,7 +162,9 @@ void run_training(prepared_data const& data, training_request const& request,
                   common_options const& common, net_run const& net, Training& training,
                   Validation& validation, Trainer& trainer, septum::training_state<O>& state,
                   double& seconds, std::int64_t& patches) {
-  auto const recipe = recipe_text(data, request, net.seed);
+  // Of runs in float nothing is said, as before there were others.
+  auto const recipe = recipe_text(data, request, net.seed) +
+                      (common.precision == "f32" ? "" : " precision " + common.precision);
   if (request.resume) load_checkpoint(net.checkpoint, recipe, state);
 
   progress_bar bar{"net " + std::to_string(net.index + 1) + "/" + std::to_string(request.ensemble),

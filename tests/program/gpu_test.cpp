@@ -46,9 +46,24 @@ BOOST_AUTO_TEST_CASE(precisions_of_the_gpu_are_refused_by_other_backends) {
   box.write_model("m.safetensors");
   auto const done = box.run("segment a.tif --model m.safetensors --out o --precision f16");
   BOOST_TEST(done.exit_code == 3, done.err);
-  BOOST_TEST(
-      done.err.find("--precision f16: expected f32 with --backend onednn") != std::string::npos,
-      done.err);
+  BOOST_TEST(done.err.find("--precision f16 with --backend onednn") != std::string::npos, done.err);
+}
+
+BOOST_AUTO_TEST_CASE(bfloat16_wants_its_instructions) {
+  sandbox const box;
+  box.write_picture("a.tif", 64, 64);
+  box.write_model("m.safetensors");
+  // The variable holds the kernels back on any processor.
+  auto const refused = box.run("segment a.tif --model m.safetensors --out o --precision bf16",
+                               "ONEDNN_MAX_CPU_ISA=AVX512_CORE");
+  BOOST_TEST(refused.exit_code == 3, refused.err);
+  BOOST_TEST(refused.err.find("AVX512_BF16") != std::string::npos, refused.err);
+  BOOST_TEST(!program_test::fs::exists(box.path("o")));
+  auto const done = box.run("segment a.tif --model m.safetensors --out p --precision bf16");
+  if (done.err.find("AVX512_BF16") != std::string::npos)
+    BOOST_TEST(done.exit_code == 3, done.err);
+  else
+    BOOST_TEST(done.exit_code == 0, done.err);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
