@@ -248,8 +248,8 @@ nlohmann::ordered_json summary_of(measurement const& measured) {
         {"appeared", audit.appeared},
         {"lost", audit.lost},
         {"uneven_divisions", audit.uneven_divisions},
-        {"disagreements",
-         number_or_null(measured.spread_known ? static_cast<double>(audit.disagreements) : nan)},
+        {"disagreements", measured.spread_known ? nlohmann::ordered_json(audit.disagreements)
+                                                : nlohmann::ordered_json(nullptr)},
         {"tracks_with_error", audit.tracks_with_error},
         {"track_error_rate", number_or_null(audit.track_error_rate().value_or(nan))},
         {"cells_worth_a_look", audit.suspicious.size()}};
