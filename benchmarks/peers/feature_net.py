@@ -69,9 +69,11 @@ SPECS = {
 
 
 class KerasBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose running variance follows the biased batch variance, as Keras' does.
+    """Batch normalisation whose running deviation, sqrt(running_var), follows that of the batch, as in the Keras
+    of the published nets (up to 1.0.6). Later releases, and PyTorch, average the variance.
 
-    ``momentum`` is PyTorch's: 0.1 here is 0.9 in Keras. PyTorch itself feeds the unbiased variance.
+    ``momentum`` is PyTorch's: 0.1 here is 0.9 in Keras. The batch's variance is the biased one; PyTorch itself
+    feeds the unbiased one into the average.
     """
 
     def __init__(self, channels: int):
@@ -87,7 +89,8 @@ class KerasBatchNorm2d(nn.BatchNorm2d):
         count = x.numel() // x.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * ((count - 1) / count), self.momentum)
+            deviation = torch.sqrt(variance * ((count - 1) / count) + self.eps)
+            self.running_var.copy_(self.running_var.sqrt().lerp(deviation, self.momentum) ** 2)
         return y
 
 

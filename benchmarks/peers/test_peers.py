@@ -58,9 +58,9 @@ class NetForms(unittest.TestCase):
 class Training(unittest.TestCase):
     def test_running_variance_is_biased(self):
         norm = feature_net.KerasBatchNorm2d(1)
-        norm(torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1))
-        self.assertAlmostEqual(float(norm.running_mean), 0.2, 6)
-        self.assertAlmostEqual(float(norm.running_var), 0.9 + 0.1 * 1.0, 6)
+        norm(torch.tensor([1.0, 5.0]).reshape(2, 1, 1, 1))
+        self.assertAlmostEqual(float(norm.running_mean), 0.3, 6)
+        self.assertAlmostEqual(float(norm.running_var) ** 0.5, 0.9 + 0.1 * 2.0, 6)
 
     def test_sgd_follows_keras(self):
         parameter = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))

@@ -185,6 +185,49 @@ BOOST_AUTO_TEST_CASE(every_epoch_is_another_permutation) {
   BOOST_TEST(orders.size() == 5U);
 }
 
+BOOST_AUTO_TEST_CASE(a_budget_is_cut_from_a_row_of_passes) {
+  fixture data{1};
+  data.patches.resize(50);
+  sp::batch_options options{.window = 5, .batch_size = 16, .seed = 5};
+  sp::patch_batches const passes{data.views(), data.patches, options};
+  for (std::ptrdiff_t const length : {20, 30, 120}) {
+    options.patches_per_epoch = length;
+    sp::patch_batches batches{data.views(), data.patches, options};
+    std::vector<std::uint32_t> pieces;
+    for (int epoch = 0; epoch < 10; ++epoch) {
+      auto const order = batches.order(epoch);
+      BOOST_TEST_REQUIRE(std::ssize(order) == length);
+      pieces.insert(pieces.end(), order.begin(), order.end());
+    }
+    std::vector<std::uint32_t> row;
+    for (int pass = 0; row.size() < pieces.size(); ++pass) {
+      auto const order = passes.order(pass);
+      row.insert(row.end(), order.begin(), order.end());
+    }
+    row.resize(pieces.size());
+    BOOST_TEST(pieces == row, boost::test_tools::per_element());
+    BOOST_TEST(std::ssize(drain(batches, 1).labels) == length);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_last_batch_too_small_for_batch_statistics_is_left_out) {
+  fixture const data{1};
+  auto const sizes = [&](std::size_t patches, int smallest) {
+    auto some = data.patches;
+    some.resize(patches);
+    sp::patch_batches batches{
+        data.views(), some, {.window = 5, .batch_size = 16, .smallest_batch = smallest}};
+    auto const drawn = drain(batches, 0).sizes;
+    BOOST_TEST(batches.batches_per_epoch() == std::ssize(drawn));
+    return drawn;
+  };
+  using expected = std::vector<std::ptrdiff_t>;
+  BOOST_TEST(sizes(33, 1) == (expected{16, 16, 1}), boost::test_tools::per_element());
+  BOOST_TEST(sizes(33, 2) == (expected{16, 16}), boost::test_tools::per_element());
+  BOOST_TEST(sizes(34, 2) == (expected{16, 16, 2}), boost::test_tools::per_element());
+  BOOST_TEST(sizes(32, 2) == (expected{16, 16}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(threads_and_resuming_change_no_byte) {
   fixture const data{2};
   sp::batch_options const options{.window = 5, .batch_size = 33, .seed = 8};
@@ -230,6 +273,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_gathered_is_refused) {
   BOOST_TEST(id_of(views, {{-1, 5, 5, 0}}, {.window = 5}) == "septum.sample.12");
   BOOST_TEST(id_of(views, {}, {.window = 4}) == "septum.sample.1");
   BOOST_TEST(id_of(views, {}, {.window = 5, .batch_size = 0}) == "septum.sample.13");
+  BOOST_TEST(id_of(views, {}, {.window = 5, .patches_per_epoch = -1}) == "septum.sample.19");
   fixture const two_channels{2};
   std::vector<sp::view<float const, 3>> const mixed{views[0], two_channels.views()[0]};
   BOOST_TEST(id_of(mixed, {}, {.window = 5}) == "septum.sample.11");

@@ -36,12 +36,18 @@ struct batch_options {
   bool shuffle = true;     ///< a new order every epoch; false: the order of the list
   bool augment = true;     ///< one of the eight symmetries of the square per epoch and patch
   std::uint64_t seed = 0;  ///< of the order and of the symmetries
+  /// Patches of an epoch; 0: all. Otherwise epochs are consecutive pieces, of this length, of an
+  /// endless row of passes over all patches.
+  std::ptrdiff_t patches_per_epoch = 0;
+  /// A last batch of fewer patches is left out: batch normalisation needs two to learn from.
+  int smallest_batch = 1;
 };
 
 /// Batches of patches cut from whole images when they are asked for, never stored: epoch e is a
-/// permutation of the patch list, every patch turned by its own draw. A pure function of (patches,
-/// options, epoch), whatever the thread count, and it can start at any epoch and batch, so a
-/// resumed run sees the bytes it would have seen. Holds views: the images have to outlive it.
+/// permutation of the patch list, or a piece of a row of permutations, every patch turned by its
+/// own draw. A pure function of (patches, options, epoch), whatever the thread count, and it can
+/// start at any epoch and batch, so a resumed run sees the bytes it would have seen. Holds views:
+/// the images have to outlive it.
 class patch_batches {
  public:
   /// \param images   normalised images, axes row, column, channel, with equal channel counts
@@ -59,6 +65,10 @@ class patch_batches {
                    unsupported_error("septum.sample.13",
                                      "patch_batches: expected a batch size of at least 1, found " +
                                          std::to_string(options_.batch_size)));
+    SEPTUM_EXPECTS(options_.patches_per_epoch >= 0,
+                   unsupported_error("septum.sample.19",
+                                     "patch_batches: expected 0 or more patches per epoch, found " +
+                                         std::to_string(options_.patches_per_epoch)));
     for (std::size_t i = 1; i < images_.size(); ++i)
       SEPTUM_EXPECTS(
           images_[i].extent(2) == images_[0].extent(2),
@@ -68,12 +78,18 @@ class patch_batches {
                                               std::to_string(images_[0].extent(2)) +
                                               "; train on images with the same channels"));
     for (auto const& patch : patches_) expect_inside(patch);
-    order_.resize(patches_.size());
   }
 
   [[nodiscard]] std::ptrdiff_t patch_count() const { return std::ssize(patches_); }
+  /// Patches that an epoch visits, those of a batch that is left out included.
+  [[nodiscard]] std::ptrdiff_t patches_per_epoch() const {
+    return patches_.empty() || options_.patches_per_epoch == 0 ? patch_count()
+                                                               : options_.patches_per_epoch;
+  }
   [[nodiscard]] std::ptrdiff_t batches_per_epoch() const {
-    return (patch_count() + options_.batch_size - 1) / options_.batch_size;
+    std::ptrdiff_t const full = patches_per_epoch() / options_.batch_size;
+    std::ptrdiff_t const left = patches_per_epoch() % options_.batch_size;
+    return full + (left > 0 && left >= options_.smallest_batch ? 1 : 0);
   }
   [[nodiscard]] std::ptrdiff_t channels() const {
     return images_.empty() ? 0 : images_[0].extent(2);
@@ -83,11 +99,17 @@ class patch_batches {
 
   /// Numbers of the patches in the order in which epoch `epoch` visits them.
   [[nodiscard]] std::vector<std::uint32_t> order(int epoch) const {
-    std::vector<std::uint32_t> visits(patches_.size());
-    std::iota(visits.begin(), visits.end(), 0U);
-    if (options_.shuffle)
-      shuffle(visits, counter_rng{options_.seed, stream::batch_order}.fork(
-                          static_cast<std::uint64_t>(epoch)));
+    std::ptrdiff_t const length = patches_per_epoch();
+    std::vector<std::uint32_t> visits;
+    visits.reserve(static_cast<std::size_t>(length));
+    std::ptrdiff_t at = length * epoch;  // in the row of passes
+    while (std::ssize(visits) < length) {
+      auto const pass = pass_over_all(at / patch_count());
+      auto const from = at % patch_count();
+      auto const count = std::min(patch_count() - from, length - std::ssize(visits));
+      visits.insert(visits.end(), pass.begin() + from, pass.begin() + from + count);
+      at += count;
+    }
     return visits;
   }
 
@@ -113,6 +135,15 @@ class patch_batches {
   }
 
  private:
+  [[nodiscard]] std::vector<std::uint32_t> pass_over_all(std::ptrdiff_t pass) const {
+    std::vector<std::uint32_t> numbers(patches_.size());
+    std::iota(numbers.begin(), numbers.end(), 0U);
+    if (options_.shuffle)
+      shuffle(numbers, counter_rng{options_.seed, stream::batch_order}.fork(
+                           static_cast<std::uint64_t>(pass)));
+    return numbers;
+  }
+
   void expect_inside(patch_index const& patch) const {
     bool const known = patch.image >= 0 && static_cast<std::size_t>(patch.image) < images_.size();
     SEPTUM_EXPECTS(
@@ -188,7 +219,7 @@ class patch_batches::epoch_range {
     auto const batch_size = static_cast<std::ptrdiff_t>(owner_->options_.batch_size);
     if (finished()) return;
     auto const first = next_ * batch_size;
-    auto const count = std::min(batch_size, owner_->patch_count() - first);
+    auto const count = std::min(batch_size, owner_->patches_per_epoch() - first);
     auto const side = static_cast<std::ptrdiff_t>(owner_->options_.window);
     owner_->buffer_.resize(static_cast<std::size_t>(count * side * side * owner_->channels()));
     owner_->labels_.resize(static_cast<std::size_t>(count));

@@ -38,8 +38,9 @@ class device_patch_batches {
     }
     views_ = on_device(views);
     patches_ = on_device(patches);
-    order_ = device_memory<std::uint32_t>{api, patches.size()};
-    host_order_ = pinned_memory<std::uint32_t>{api, patches.size()};
+    auto const visits = static_cast<std::size_t>(host_.patches_per_epoch());
+    order_ = device_memory<std::uint32_t>{api, visits};
+    host_order_ = pinned_memory<std::uint32_t>{api, visits};
   }
 
   [[nodiscard]] std::ptrdiff_t batches_per_epoch() const { return host_.batches_per_epoch(); }
@@ -49,7 +50,7 @@ class device_patch_batches {
   /// Patches of batch `index`: all but the last of an epoch are full.
   [[nodiscard]] int count(std::ptrdiff_t index) const {
     auto const size = static_cast<std::ptrdiff_t>(options().batch_size);
-    return static_cast<int>(std::min(size, patch_count() - index * size));
+    return static_cast<int>(std::min(size, host_.patches_per_epoch() - index * size));
   }
   /// Classes of the patches of a batch, on the host.
   [[nodiscard]] std::vector<std::uint8_t> classes(std::ptrdiff_t index) const {
