@@ -125,6 +125,7 @@ void read_segmentation(section given, segmentation_request& request) {
   request.refining = preset_refinement(preset, published);
   auto& refining = request.refining;
   given.take("threshold", refining.threshold, 0, 1);
+  given.take("core_threshold", refining.core_threshold, 0, 1);
   given.take_whole("area_min", refining.area_min_px, 0, 1'000'000'000);
   given.take_whole("area_max", refining.area_max_px, 0, 1'000'000'000);
   given.take("solidity_min", refining.solidity_min, 0, 1);

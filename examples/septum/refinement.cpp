@@ -35,8 +35,10 @@ void refine_interiors(septum::labels& cells, septum::probabilities const& classe
           "septum.program.45",
           "--refine otsu: expected one class of interiors, found several; choose threshold");
   } else {
-    septum::threshold<Interiors...>{.above = static_cast<float>(options.threshold),
-                                    .fill_holes = options.fill_holes}(cells, classes, raw, threads);
+    septum::grown_cores<Interiors...>{.above = static_cast<float>(options.threshold),
+                                      .core_above = static_cast<float>(options.core_threshold),
+                                      .fill_holes = options.fill_holes}(cells, classes, raw,
+                                                                        threads);
   }
   if (options.split_px > 0)
     septum::split_touching{.apart_px = options.split_px}(cells, classes, raw, threads);
@@ -52,6 +54,10 @@ refinement preset_refinement(std::string const& name, bool published) {
     // What neighbours enclose is a gap between them, not a part of one.
     options.fill_holes = false;
     options.eccentricity_min = 0.1;
+    if (!published) {
+      options.threshold = 0.5;
+      options.core_threshold = 0.8;
+    }
     return options;
   }
   if (name == "nuclei") {

@@ -22,6 +22,7 @@ struct overrides {
   std::string method;
   std::string nuclear_rule;
   std::optional<double> threshold;
+  std::optional<double> core_threshold;
   std::optional<std::int64_t> area_min;
   std::optional<std::int64_t> area_max;
   std::optional<double> solidity_min;
@@ -71,6 +72,7 @@ struct overrides {
       take(solidity_min, to.solidity_min);
       take(eccentricity_max, to.eccentricity_max);
     }
+    take(core_threshold, to.core_threshold);
     take(area_max, to.area_max_px);
     take(eccentricity_min, to.eccentricity_min);
     take(split, to.split_px);
@@ -274,6 +276,12 @@ void add_refining_options(CLI::App& command, arguments& given) {
                   "about the radius of the smallest cell; 0: not at all")
       ->check(CLI::Range(0, 1000));
   command.add_option("--threshold", refining.threshold, "Interior probability of a cell")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option(
+          "--core-threshold", refining.core_threshold,
+          "Cells grow, within --threshold, from connected pixels above this probability, so "
+          "that neighbours joined by doubtful pixels stay apart; 0: by --threshold alone")
       ->check(CLI::Range(0.0, 1.0));
   command.add_option("--area-min", refining.area_min, "Smallest cell in px");
   command.add_option("--area-max", refining.area_max, "Largest cell in px; 0: none");

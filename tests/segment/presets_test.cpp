@@ -47,15 +47,18 @@ sp::image picture(std::size_t channels) {
 
 BOOST_AUTO_TEST_SUITE(presets)
 
-BOOST_AUTO_TEST_CASE(bacteria_are_a_threshold_and_a_filter) {
+BOOST_AUTO_TEST_CASE(bacteria_are_grown_cores_and_a_filter) {
   using net = small_net<1, 3>;
   auto const trained = random_model<net>(5);
   auto segment =
       sp::bacteria<sp::reference, net>(trained, {.above = 0.3F, .keep = {.area_min = 4}});
+  auto const published = sp::published_bacteria_options();
+  BOOST_TEST(published.above == 0.6F);
+  BOOST_TEST(published.core_above == published.above);
   sp::probabilities maps;
   auto const cells = segment(picture(1), maps);
   sp::labels expected;
-  sp::threshold<1>{.above = 0.3F}(expected, maps, {});
+  sp::grown_cores<1>{.above = 0.3F}(expected, maps, {});
   sp::region_filter{.area_min = 4}(expected, maps, {});
   BOOST_TEST(sp::largest_label(cells) > 0);
   BOOST_TEST((cells == expected));

@@ -1,3 +1,4 @@
+#include <septum/core/rng.hpp>
 #include <septum/segment/toolbox.hpp>
 #include <support/text_image.hpp>
 
@@ -5,6 +6,8 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <set>
 #include <vector>
 
 namespace sp = septum;
@@ -53,6 +56,71 @@ BOOST_AUTO_TEST_CASE(probabilities_that_are_shifted_are_split_where_they_part) {
   BOOST_TEST(cells(3, 10) == 0);
   BOOST_TEST(cells(3, 19) == 2);
   BOOST_CHECK_THROW(sp::otsu<2>{}(cells, maps, no_image), sp::shape_error);
+}
+
+BOOST_AUTO_TEST_CASE(cells_that_hang_together_by_a_thread_grow_from_their_cores) {
+  // Three in a row, the first two joined by doubtful pixels nearer to the first; the last has no
+  // core.
+  std::vector<float> const row{0.1F, 0.6F, 0.9F, 0.9F, 0.7F, 0.65F, 0.6F, 0.62F,
+                               0.9F, 0.6F, 0.1F, 0.1F, 0.7F, 0.7F,  0.1F};
+  sp::probabilities maps = xt::zeros<float>({3, 15, 2});
+  for (std::size_t r = 0; r < 3; ++r)
+    for (std::size_t c = 0; c < 15; ++c) maps(r, c, 1) = row[c];
+  sp::labels cells = xt::zeros<std::int32_t>({3, 15});
+  sp::threshold<1>{.above = 0.5F}(cells, maps, no_image);
+  BOOST_TEST(sp::largest_label(cells) == 2);
+  sp::grown_cores<1>{.above = 0.5F, .core_above = 0.8F}(cells, maps, no_image);
+  std::vector<std::int32_t> const expected{0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0, 3, 3, 0};
+  for (std::size_t r = 0; r < 3; ++r)
+    for (std::size_t c = 0; c < 15; ++c) {
+      if (c == 6) continue;  // as near to the one as to the other
+      BOOST_TEST(cells(r, c) == expected[c]);
+    }
+  // Cores of three pixels are none for one that wants more.
+  sp::grown_cores<1>{.above = 0.5F, .core_above = 0.8F, .core_area_min = 4}(cells, maps, no_image);
+  BOOST_TEST(sp::largest_label(cells) == 2);
+  BOOST_TEST(cells(1, 2) == cells(1, 8));
+  BOOST_CHECK_THROW(sp::grown_cores<2>{}(cells, maps, no_image), sp::shape_error);
+}
+
+BOOST_AUTO_TEST_CASE(growth_neither_loses_a_pixel_nor_joins_cores) {
+  sp::counter_rng const rng{7, 1};
+  for (std::uint64_t round = 0; round < 20; ++round) {
+    // Smooth noise: the mean of a box.
+    sp::image noise = sp::image::from_shape({48, 48, 1});
+    for (std::size_t p = 0; p < noise.size(); ++p)
+      noise.data()[p] = static_cast<float>(rng.fork(round).uniform(p));
+    sp::probabilities maps = xt::zeros<float>({40, 40, 2});
+    for (std::size_t r = 0; r < 40; ++r)
+      for (std::size_t c = 0; c < 40; ++c) {
+        float sum = 0.0F;
+        for (std::size_t i = 0; i < 5; ++i)
+          for (std::size_t k = 0; k < 5; ++k) sum += noise(r + i, c + k, 0);
+        maps(r, c, 1) = sum / 25.0F;
+      }
+    sp::labels low = xt::zeros<std::int32_t>({40, 40});
+    sp::labels cores = low;
+    sp::labels grown = low;
+    sp::labels same = low;
+    sp::threshold<1>{.above = 0.5F}(low, maps, no_image);
+    sp::threshold<1>{.above = 0.56F}(cores, maps, no_image);
+    sp::grown_cores<1>{.above = 0.5F, .core_above = 0.56F}(grown, maps, no_image);
+    sp::grown_cores<1>{.above = 0.5F, .core_above = 0.5F}(same, maps, no_image);
+    BOOST_TEST((same == low));
+    std::map<std::int32_t, std::int32_t> of_core;
+    std::set<std::int32_t> taken;
+    for (std::size_t p = 0; p < low.size(); ++p) {
+      BOOST_TEST_REQUIRE((grown.data()[p] != 0) == (low.data()[p] != 0));
+      auto const core = cores.data()[p];
+      if (core == 0) continue;
+      auto const [at, fresh] = of_core.try_emplace(core, grown.data()[p]);
+      BOOST_TEST_REQUIRE(at->second == grown.data()[p]);
+      if (fresh) BOOST_TEST_REQUIRE(taken.insert(grown.data()[p]).second);
+    }
+    BOOST_TEST_REQUIRE(of_core.size() > 5U);
+    auto pieces = sp::connected_components(grown, sp::connectivity::eight);
+    BOOST_TEST(sp::largest_label(pieces) == sp::largest_label(grown));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(touching_cells_are_split_at_their_waist) {

@@ -5,6 +5,7 @@
 #include <septum/image/components.hpp>
 #include <septum/image/distance.hpp>
 #include <septum/image/local_threshold.hpp>
+#include <septum/image/morphology.hpp>
 #include <septum/image/otsu.hpp>
 #include <septum/image/regions.hpp>
 #include <septum/image/types.hpp>
@@ -51,6 +52,72 @@ struct otsu {
       return;
     }
     threshold<Class>{}(cells, maps, pixels, threads);
+  }
+};
+
+/// Cells grow from cores: the connected components of the pixels whose probability of `Class`, or
+/// of it and `More` classes together, is above a high threshold flood what is above a low one, from
+/// high probabilities to low (watershed). Neighbours that hang together by a thread of doubtful
+/// pixels, which a single threshold joins, stay apart, and each keeps its doubtful rim. What is
+/// above the low threshold and holds no core is a cell by itself. With `core_above` at or below
+/// `above` the same as threshold<>. Replaces what the labels held.
+template <int Class, int... More>
+struct grown_cores {
+  static constexpr int needs_class = threshold<Class, More...>::needs_class;
+
+  /// pixels with p > above are cell; in [0, 1]
+  float above = 0.5F;
+  /// connected pixels with p > core_above belong to one cell; in [0, 1]
+  float core_above = 0.8F;
+  /// cores of fewer pixels are none
+  std::int64_t core_area_min = 1;
+  /// true gives holes in a cell to the cell
+  bool fill_holes = false;
+  /// whether pixels that touch at a corner belong together
+  connectivity neighbours = connectivity::eight;
+
+  /// \throws shape_error `septum.segment.2` when the probabilities have too few classes.
+  void operator()(labels& cells, probabilities const& maps, image const& pixels,
+                  exec::threads threads = {}) const {
+    threshold<Class, More...> const low{.above = above, .neighbours = neighbours};
+    low(cells, maps, pixels, threads);
+    if (core_above > above) {
+      labels cores = cells;
+      threshold<Class, More...>{.above = core_above, .neighbours = neighbours}(cores, maps, pixels,
+                                                                               threads);
+      if (core_area_min > 1) region_filter{.area_min = core_area_min}(cores, maps, pixels, threads);
+      flood_from(cores, cells, maps, threads);
+    }
+    if (fill_holes) septum::fill_holes(cells, threads);
+  }
+
+ private:
+  void flood_from(labels& cores, labels& cells, probabilities const& maps,
+                  exec::threads threads) const {
+    std::vector<bool> has_core(static_cast<std::size_t>(largest_label(cells)) + 1, false);
+    for (std::size_t p = 0; p < cells.size(); ++p)
+      if (cores.data()[p] != 0) has_core[static_cast<std::size_t>(cells.data()[p])] = true;
+    std::int32_t const before = largest_label(cores);
+    mask inside = mask::from_shape(cells.shape());
+    xt::xtensor<float, 2> depth = xt::xtensor<float, 2>::from_shape(cells.shape());
+    std::size_t const classes = maps.shape()[2];
+    for (std::size_t p = 0; p < cells.size(); ++p) {
+      std::int32_t const cell = cells.data()[p];
+      inside.data()[p] = cell != 0 ? 1 : 0;
+      float const* const pixel = maps.data() + p * classes;
+      depth.data()[p] = -(pixel[Class] + ... + pixel[More]);
+      if (cell != 0 && !has_core[static_cast<std::size_t>(cell)]) cores.data()[p] = before + cell;
+    }
+    cells = watershed(depth, cores, inside, {.neighbours = neighbours}, threads);
+    // In raster order of their first pixels, as those of threshold<>.
+    std::vector<std::int32_t> number(static_cast<std::size_t>(largest_label(cells)) + 1, 0);
+    std::int32_t count = 0;
+    for (auto& cell : cells) {
+      if (cell == 0) continue;
+      auto& mine = number[static_cast<std::size_t>(cell)];
+      if (mine == 0) mine = ++count;
+      cell = mine;
+    }
   }
 };
 
