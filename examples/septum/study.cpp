@@ -60,7 +60,16 @@ std::vector<std::pair<std::string, recipe_change>> const& all_variants() {
       {"dropout", net("dropout_")},
       {"multi-resolution", net("multires_")},
       {"batch-norm+multi-resolution", net("bn_multires_")},
-      {"shear", [](training_request& request, std::string const&) { request.shear = 0.2; }},
+      {"shear",
+       [](training_request& request, std::string const&) {
+         request.scale = 0.0;
+         request.shear = 0.2;
+       }},
+      {"no-warp",
+       [](training_request& request, std::string const&) {
+         request.scale = 0.0;
+         request.shear = 0.0;
+       }},
       {"rmsprop",
        [](training_request& request, std::string const&) {
          request.optimizer = "rmsprop";

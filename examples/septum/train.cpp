@@ -138,17 +138,26 @@ void register_train(CLI::App& app, common_options& common) {
                   "'mask' that leaves as many pixels of every class in a crop, or 'none'")
       ->check(CLI::IsMember({"weights", "mask", "none"}))
       ->capture_default_str();
-  command.add_option("--shear", request.shear, "dense: largest shear of a crop, columns per row")
+  command
+      .add_option("--scale", request.scale,
+                  "dense: crops are shown up to this part larger or smaller; 0: as they are")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command
+      .add_option("--shear", request.shear,
+                  "dense: largest shear of a crop, columns per row; 0: none")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_flag("--rotate", request.rotate,
+                   "dense: turn crops by any angle, not by quarter turns alone");
   std::vector<CLI::Option*> const of_patches{
       command.add_option("--epochs", request.epochs, "patch: passes over the sampled patches")
           ->check(CLI::Range(1, 100000))
           ->capture_default_str(),
       command
           .add_option("--patches", request.patches,
-                      "patch: budget per net instead of --epochs, ten epochs of a tenth each")
-          ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40)),
+                      "patch: budget per net instead of --epochs, ten equal epochs (rounded down)")
+          ->check(CLI::Range(std::int64_t{20}, std::int64_t{1} << 40)),
       command.add_option("--batch", request.batch, "patch: patches per step")
           ->check(CLI::Range(2, 65536))
           ->capture_default_str(),

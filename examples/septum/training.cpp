@@ -71,6 +71,16 @@ septum::patch_split split_patches(prepared_data const& data, training_request co
   return septum::random_pixels{}(patches, data.extents, field, rng);
 }
 
+// Batch statistics need two patches at least.
+septum::batch_options training_batches(training_request const& request, int field,
+                                       std::uint64_t seed) {
+  return {.window = field,
+          .batch_size = request.batch,
+          .seed = seed,
+          .patches_per_epoch = static_cast<std::ptrdiff_t>(request.patches / 10),
+          .smallest_batch = 2};
+}
+
 septum::training_schedule make_schedule(training_request const& request, std::uint64_t seed) {
   septum::training_schedule schedule{.epochs = request.epochs,
                                      .rate = request.rate,
@@ -81,12 +91,12 @@ septum::training_schedule make_schedule(training_request const& request, std::ui
   if (request.dense()) {
     // Maps of one crop are fewer than those of a batch of patches: average over more of them.
     schedule.statistics_momentum = 0.97;
-    schedule.epochs = std::min(request.steps, 24);
-    schedule.batches_per_epoch = (request.steps + schedule.epochs - 1) / schedule.epochs;
+    // Each ends with a validation, which costs as much as a few steps.
+    schedule.epochs = std::clamp(request.steps / 100, std::min(request.steps, 4), 24);
+    while (request.steps % schedule.epochs != 0) --schedule.epochs;
+    schedule.batches_per_epoch = request.steps / schedule.epochs;
   } else if (request.patches > 0) {
     schedule.epochs = 10;
-    schedule.batches_per_epoch = std::max<std::ptrdiff_t>(
-        1, static_cast<std::ptrdiff_t>(request.patches) / 10 / request.batch);
   }
   return schedule;
 }
@@ -99,8 +109,9 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
       std::to_string(request.epochs) + " patches " + std::to_string(request.patches) + " batch " +
       std::to_string(request.batch) + " steps " + std::to_string(request.steps) + " crop " +
       std::to_string(request.crop) + " x " + std::to_string(request.crops) + " balance " +
-      request.balance + " parts " + std::to_string(request.parts) + " shear " +
-      septum::to_text(request.shear) + " rate " + septum::to_text(request.rate) +
+      request.balance + " parts " + std::to_string(request.parts) + " scale " +
+      septum::to_text(request.scale) + " shear " + septum::to_text(request.shear) +
+      (request.rotate ? " rotated" : "") + " rate " + septum::to_text(request.rate) +
       (request.cycles() ? " cycle" : " x ") + septum::to_text(request.rate_factor) + " decay " +
       septum::to_text(request.decay) + " momentum " + septum::to_text(request.momentum) + " l2 " +
       septum::to_text(request.l2) + " optimizer " + request.optimizer + " validation " +
@@ -273,9 +284,8 @@ septum::training_state<O> train_patches_on_gpu(training_setup const& setup, net_
                          make_schedule(request, run.seed),
                          optimizer,
                          common};
-  gpu_patches const training{data.views(),
-                             split.training,
-                             {.window = field, .batch_size = request.batch, .seed = run.seed}};
+  gpu_patches const training{data.views(), split.training,
+                             training_batches(request, field, run.seed)};
   gpu_patches const validation{
       data.views(),
       split.validation,
@@ -296,10 +306,8 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
   auto const split = split_patches(data, request, field, run.seed);
   if (common.backend == "cudnn")
     return train_patches_on_gpu(setup, run, split, optimizer, seconds, patches);
-  septum::patch_batches training{data.views(),
-                                 split.training,
-                                 {.window = field, .batch_size = request.batch, .seed = run.seed},
-                                 threads};
+  septum::patch_batches training{data.views(), split.training,
+                                 training_batches(request, field, run.seed), threads};
   septum::patch_batches validation{
       data.views(),
       split.validation,
@@ -345,16 +353,17 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
   if (request.balance == "weights")
     schedule.class_weights =
         septum::inverse_frequency_weights(maps.training, data.truths.front().class_names.size());
-  septum::crop_batches training{data.views(),
-                                map_views(maps.training),
-                                {.window = field,
-                                 .side = request.crop,
-                                 .batch_size = request.crops,
-                                 .batches_per_epoch = static_cast<int>(schedule.batches_per_epoch),
-                                 .shear = request.shear,
-                                 .balance = request.balance == "mask",
-                                 .seed = run.seed},
-                                threads};
+  septum::crop_batches training{
+      data.views(),
+      map_views(maps.training),
+      {.window = field,
+       .side = request.crop,
+       .batch_size = request.crops,
+       .batches_per_epoch = static_cast<int>(schedule.batches_per_epoch),
+       .warping = {.scale = request.scale, .shear = request.shear, .rotate = request.rotate},
+       .balance = request.balance == "mask",
+       .seed = run.seed},
+      threads};
   // Enough to compare epochs by, and a small part of the time.
   constexpr std::size_t most_validation_crops = 16;
   auto const held_out = map_views(maps.validation);
@@ -408,7 +417,9 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
     provenance["crop"] = std::to_string(request.crop);
     provenance["crops"] = std::to_string(request.crops);
     provenance["balance"] = request.balance;
+    if (request.scale > 0.0) provenance["scale"] = septum::to_text(request.scale);
     if (request.shear > 0.0) provenance["shear"] = septum::to_text(request.shear);
+    if (request.rotate) provenance["rotate"] = "true";
   } else {
     provenance["batch"] = std::to_string(request.batch);
     if (request.patches > 0) provenance["patches"] = std::to_string(request.patches);

@@ -27,7 +27,9 @@ struct training_request {
   int crop = 64;             ///< dense training: outputs per side of a crop
   int crops = 0;             ///< dense training: crops per step; 0: 1, or 4 for fields above 40
   std::string balance = "weights";  ///< of classes in dense training: "weights", "mask" or "none"
-  double shear = 0.0;               ///< dense training: largest shear of a crop
+  double scale = 0.15;              ///< dense training: largest change of a crop's size
+  double shear = 0.1;               ///< dense training: largest shear of a crop
+  bool rotate = false;              ///< dense training: crops turned by any angle
   std::string schedule;             ///< "one_cycle" or "decay"; empty: the mode's, in this order
   double rate = 0.0;  ///< 0: the schedule's, 0.05 at the peak of the cycle or 0.01 at first
   double rate_factor = 0.95;

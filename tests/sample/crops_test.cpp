@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(an_epoch_can_start_anywhere_and_threads_do_not_matter) {
                                  .side = 9,
                                  .batch_size = 2,
                                  .batches_per_epoch = 6,
-                                 .shear = 0.2,
+                                 .warping = {.scale = 0.2, .shear = 0.2, .rotate = true},
                                  .balance = true,
                                  .seed = 3};
   sp::crop_batches batches{data.pixels(), data.classes(), options};
@@ -175,6 +175,86 @@ BOOST_AUTO_TEST_CASE(a_mask_keeps_as_many_of_every_class) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(warped_crops_are_larger_smaller_and_turned_about_their_middle) {
+  // Pixels hold a plane a r + b c, which interpolation reproduces: the crop holds it at the places
+  // that its middle and two steps give, and classes follow the pixels.
+  numbered data{{{120, 130}}};
+  for (std::size_t r = 0; r < 120; ++r)
+    for (std::size_t c = 0; c < 130; ++c) {
+      data.images[0](r, c, 0) = 0.25F * static_cast<float>(r) + 0.5F * static_cast<float>(c);
+      data.maps[0](r, c) = static_cast<std::uint8_t>(data.images[0](r, c, 0));
+    }
+  for (bool const rotate : {false, true}) {
+    sp::crop_batches batches{data.pixels(),
+                             data.classes(),
+                             {.window = 7,
+                              .side = 16,
+                              .batches_per_epoch = 300,
+                              .augment = false,
+                              .warping = {.scale = 0.25, .rotate = rotate}}};
+    double least = 10.0;
+    double most = 0.0;
+    std::set<int> octants;
+    std::ptrdiff_t number = 0;
+    for (auto const& batch : batches.epoch(0)) {
+      auto const at = batches.place(0, number++);
+      if (std::min(at.row, at.column) < 20 || at.row > 80 || at.column > 90) continue;
+      auto const value = [&](std::ptrdiff_t r, std::ptrdiff_t c) {
+        return static_cast<double>(batch.patches(0, r, c, 0));
+      };
+      double const down = (value(21, 0) - value(0, 0)) / 21.0;
+      double const right = (value(0, 21) - value(0, 0)) / 21.0;
+      double const middle = 0.25 * (at.row + 7.5) + 0.5 * (at.column + 7.5);
+      for (std::ptrdiff_t r = 0; r < 22; ++r)
+        for (std::ptrdiff_t c = 0; c < 22; ++c)
+          BOOST_REQUIRE_SMALL(value(r, c) - (middle + down * (static_cast<double>(r) - 10.5) +
+                                             right * (static_cast<double>(c) - 10.5)),
+                              1e-3);
+      for (std::ptrdiff_t r = 0; r < 16; ++r)
+        for (std::ptrdiff_t c = 0; c < 16; ++c)
+          BOOST_REQUIRE(
+              std::abs(static_cast<double>(batch.labels[static_cast<std::size_t>(r * 16 + c)]) -
+                       value(r + 3, c + 3)) <= 1.4);
+      // The plane's slope in image pixels over its slope in the crop.
+      double const size = std::hypot(0.25, 0.5) / std::hypot(down, right);
+      least = std::min(least, size);
+      most = std::max(most, size);
+      octants.insert(static_cast<int>(std::floor(std::atan2(down, right) / 0.7854)));
+    }
+    BOOST_TEST(least >= 1.0 / 1.25 - 1e-3);
+    BOOST_TEST(least < 0.84);
+    BOOST_TEST(most <= 1.25 + 1e-3);
+    BOOST_TEST(most > 1.2);
+    BOOST_TEST(octants.size() == (rotate ? 8U : 1U));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(beyond_the_border_a_warped_crop_sees_the_mirror_image_and_no_class) {
+  numbered const data{{{14, 14}}};
+  sp::crop_batches batches{data.pixels(),
+                           data.classes(),
+                           {.window = 5,
+                            .side = 10,
+                            .batches_per_epoch = 40,
+                            .augment = false,
+                            .warping = {.scale = 0.5}}};
+  bool smaller = false;
+  for (auto const& batch : batches.epoch(0)) {
+    float lowest = 1e9F;
+    float highest = -1e9F;
+    for (std::ptrdiff_t r = 0; r < 14; ++r)
+      for (std::ptrdiff_t c = 0; c < 14; ++c) {
+        lowest = std::min(lowest, batch.patches(0, r, c, 0));
+        highest = std::max(highest, batch.patches(0, r, c, 0));
+      }
+    BOOST_TEST(lowest >= 0.0F);
+    BOOST_TEST(highest <= 195.0F);
+    smaller = smaller || batch.labels[0] == none;
+    BOOST_TEST(batch.labels[5 * 10 + 5] != none);
+  }
+  BOOST_TEST(smaller);
+}
+
 BOOST_AUTO_TEST_CASE(shear_slides_rows_against_each_other) {
   // Pixels hold their column: after a shear, row r holds column + slope * (r - middle).
   numbered data{{{60, 90}}};
@@ -183,8 +263,9 @@ BOOST_AUTO_TEST_CASE(shear_slides_rows_against_each_other) {
       data.images[0](r, c, 0) = static_cast<float>(c);
       data.maps[0](r, c) = static_cast<std::uint8_t>(c);
     }
-  sp::crop_batches batches{
-      data.pixels(), data.classes(), {.window = 7, .side = 16, .augment = false, .shear = 0.4}};
+  sp::crop_batches batches{data.pixels(),
+                           data.classes(),
+                           {.window = 7, .side = 16, .augment = false, .warping = {.shear = 0.4}}};
   double least = 1.0;
   double most = -1.0;
   std::ptrdiff_t number = 0;
@@ -234,8 +315,9 @@ BOOST_AUTO_TEST_CASE(a_grid_covers_every_labelled_pixel) {
   BOOST_TEST(sp::crop_grid(maps, 5, 9, 4).size() == 4U);
   BOOST_TEST((sp::crop_grid(maps, 5, 9, 4)[0] == grid[0]));
   // Fixed crops come in order, unturned, and the last batch may be short.
-  auto fixed = sp::crop_batches::fixed(data.pixels(), maps, grid,
-                                       {.window = 5, .side = 9, .batch_size = 4, .shear = 1.0});
+  auto fixed =
+      sp::crop_batches::fixed(data.pixels(), maps, grid,
+                              {.window = 5, .side = 9, .batch_size = 4, .warping = {.shear = 1.0}});
   std::size_t number = 0;
   for (auto const& batch : fixed.epoch(0))
     for (std::ptrdiff_t n = 0; n < batch.patches.extent(0); ++n, ++number)

@@ -8,9 +8,9 @@
 #include <septum/sample/augment.hpp>
 #include <septum/sample/detail/batch_iterator.hpp>
 #include <septum/sample/patch_index.hpp>
+#include <septum/sample/warp.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -39,7 +39,7 @@ struct crop_options {
   int batch_size = 1;  ///< crops per batch
   int batches_per_epoch = 100;  ///< for drawn crops
   bool augment = true;          ///< one of the eight symmetries of the square per crop
-  double shear = 0.0;           ///< largest shear, columns per row; 0: none
+  warp_limits warping{};        ///< change of size, shear and rotation per crop
   bool balance = false;         ///< keep as many labels of every class in a crop as its rarest has
   std::uint64_t seed = 0;
 };
@@ -76,13 +76,13 @@ class crop_batches {
                                          " pixels lies inside its image; annotate some"));
   }
 
-  /// The given crops in their order, in every epoch the same, neither turned nor sheared.
+  /// The given crops in their order, in every epoch the same, neither turned nor warped.
   [[nodiscard]] static crop_batches fixed(std::vector<view<float const, 3>> images,
                                           std::vector<view<std::uint8_t const, 2>> maps,
                                           std::vector<crop> crops, crop_options options,
                                           exec::threads threads = {}) {
     options.augment = false;
-    options.shear = 0.0;
+    options.warping = {};
     options.batches_per_epoch =
         (static_cast<int>(crops.size()) + options.batch_size - 1) / options.batch_size;
     crop_batches batches{std::move(images), std::move(maps), std::move(crops), options, threads};
@@ -117,12 +117,12 @@ class crop_batches {
     auto const outputs =
         static_cast<std::size_t>(options_.side) * static_cast<std::size_t>(options_.side);
     for_each_range(threads_, destination.extent(0), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-      std::vector<float> sheared;
-      std::vector<std::uint8_t> sheared_classes;
+      std::vector<float> warped;
+      std::vector<std::uint8_t> warped_classes;
       for (auto k = begin; k < end; ++k)
         copy_crop(epoch, first + k, &destination(k, 0, 0, 0),
-                  classes.subspan(static_cast<std::size_t>(k) * outputs, outputs), sheared,
-                  sheared_classes);
+                  classes.subspan(static_cast<std::size_t>(k) * outputs, outputs), warped,
+                  warped_classes);
     });
   }
 
@@ -222,7 +222,7 @@ class crop_batches {
   }
 
   void copy_crop(int epoch, std::ptrdiff_t number, float* to, std::span<std::uint8_t> classes,
-                 std::vector<float>& sheared, std::vector<std::uint8_t>& sheared_classes) const {
+                 std::vector<float>& warped, std::vector<std::uint8_t>& warped_classes) const {
     auto const at = place(epoch, number);
     auto const& pixels = images_[static_cast<std::size_t>(at.image)];
     auto const& truth = maps_[static_cast<std::size_t>(at.image)];
@@ -235,15 +235,19 @@ class crop_batches {
     view<float const, 3> from =
         pixels.block({at.row - reach_, at.column - reach_, 0}, {seen, seen, depth});
     view<std::uint8_t const, 2> from_classes = truth.block({at.row, at.column}, {side, side});
-    if (options_.shear > 0.0) {
-      double const slope =
-          options_.shear * (2.0 * rng.fork(1).uniform(static_cast<std::uint64_t>(number)) - 1.0);
-      sheared.resize(static_cast<std::size_t>(seen * seen * depth));
-      sheared_classes.resize(static_cast<std::size_t>(side * side));
-      shear_pixels(at, slope, {sheared.data(), {seen, seen, depth}});
-      shear_classes(at, slope, {sheared_classes.data(), {side, side}});
-      from = {sheared.data(), {seen, seen, depth}};
-      from_classes = {sheared_classes.data(), {side, side}};
+    if (options_.warping.any()) {
+      auto const by = draw_warp(rng, static_cast<std::uint64_t>(number), options_.warping);
+      warped.resize(static_cast<std::size_t>(seen * seen * depth));
+      warped_classes.resize(static_cast<std::size_t>(side * side));
+      warped_square{at.row - reach_, at.column - reach_, seen, by}.pixels(
+          pixels, {warped.data(), {seen, seen, depth}});
+      warped_square{at.row, at.column, side, by}.classes(
+          truth, {warped_classes.data(), {side, side}}, annotation::unlabelled,
+          [&](std::ptrdiff_t row, std::ptrdiff_t column) {
+            return centre_fits(static_cast<std::size_t>(at.image), row, column);
+          });
+      from = {warped.data(), {seen, seen, depth}};
+      from_classes = {warped_classes.data(), {side, side}};
     }
     copy_turned(from.data(), turn.over(seen, from.stride(0), from.stride(1)), seen, depth, to);
     copy_turned(from_classes.data(), turn.over(side, from_classes.stride(0), 1), side,
@@ -259,42 +263,6 @@ class crop_batches {
       T const* pixel = from;
       for (std::ptrdiff_t column = 0; column < side; ++column, pixel += path.column_step)
         for (std::ptrdiff_t channel = 0; channel < depth; ++channel) *to++ = pixel[channel];
-    }
-  }
-
-  // Rows slide against each other about the middle of the crop; values between two pixels are
-  // interpolated, beyond the image's border its last pixel is repeated.
-  void shear_pixels(crop const& at, double slope, view<float, 3> to) const {
-    auto const& pixels = images_[static_cast<std::size_t>(at.image)];
-    auto const last = static_cast<double>(pixels.extent(1) - 1);
-    double const middle = 0.5 * static_cast<double>(to.extent(0) - 1);
-    for (std::ptrdiff_t row = 0; row < to.extent(0); ++row) {
-      double const slide = slope * (static_cast<double>(row) - middle);
-      for (std::ptrdiff_t column = 0; column < to.extent(1); ++column) {
-        double const source =
-            std::clamp(static_cast<double>(at.column - reach_ + column) + slide, 0.0, last);
-        auto const left = static_cast<std::ptrdiff_t>(source);
-        auto const right = std::min(left + 1, pixels.extent(1) - 1);
-        auto const part = static_cast<float>(source - static_cast<double>(left));
-        for (std::ptrdiff_t k = 0; k < to.extent(2); ++k) {
-          float const a = pixels(at.row - reach_ + row, left, k);
-          to(row, column, k) = a + part * (pixels(at.row - reach_ + row, right, k) - a);
-        }
-      }
-    }
-  }
-  // Classes are taken from the nearest pixel.
-  void shear_classes(crop const& at, double slope, view<std::uint8_t, 2> to) const {
-    double const middle = 0.5 * static_cast<double>(to.extent(0) - 1);
-    for (std::ptrdiff_t row = 0; row < to.extent(0); ++row) {
-      auto const slide =
-          static_cast<std::ptrdiff_t>(std::lround(slope * (static_cast<double>(row) - middle)));
-      for (std::ptrdiff_t column = 0; column < to.extent(1); ++column) {
-        auto const source = at.column + column + slide;
-        to(row, column) = centre_fits(static_cast<std::size_t>(at.image), at.row + row, source)
-                              ? maps_[static_cast<std::size_t>(at.image)](at.row + row, source)
-                              : annotation::unlabelled;
-      }
     }
   }
 
