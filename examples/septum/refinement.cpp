@@ -101,10 +101,16 @@ std::uint64_t refinement_bytes_per_pixel(refinement const& options, std::size_t 
   // Runs of rows, their sets and labels, a second label image; measured on noise, the worst case.
   std::uint64_t bytes = 32;
   if (options.split_px > 0 || options.grow_px > 0) bytes += 32;
+  if (grows_cores(options)) bytes += 72;
   if (needs_nuclei(options)) bytes += 48;
   if (options.method == refinement_method::crf || options.method == refinement_method::crf_contours)
     bytes += 24 * static_cast<std::uint64_t>(classes);
   return bytes;
+}
+
+bool grows_cores(refinement const& options) {
+  return options.method == refinement_method::threshold &&
+         options.core_threshold > options.threshold;
 }
 
 bool needs_nuclei(refinement const& options) {

@@ -58,6 +58,9 @@ struct refinement {
 /// @throws septum::unsupported_error on an unknown name
 [[nodiscard]] septum::nuclear_rule published_nuclear_rule(std::string const& name);
 
+/// Whether cells grow from cores within the threshold.
+[[nodiscard]] bool grows_cores(refinement const& options);
+
 /// Whether the method grows given nuclei.
 [[nodiscard]] bool needs_nuclei(refinement const& options);
 

@@ -319,6 +319,9 @@ std::string why_not_by_rows(septum::model const& trained, segmentation_request c
   if (request.nuclear_model) return "--nuclei-model seeds contours, which need the whole image";
   if (options.method != refinement_method::threshold && options.method != refinement_method::nuclei)
     return "this refinement needs the whole image; --refine threshold and --preset nuclei do not";
+  if (grows_cores(options))
+    return "cells that grow from cores need the whole image; --core-threshold 0 takes the "
+           "threshold alone";
   if (options.method == refinement_method::nuclei && options.nuclei.local_window > 0)
     return "a local threshold needs the whole image";
   if (options.split_px > 0 || options.grow_px > 0) return "--split and --grow need the whole image";

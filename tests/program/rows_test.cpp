@@ -51,8 +51,9 @@ BOOST_AUTO_TEST_CASE(labels_and_table_are_those_of_the_whole_image_whatever_the_
   sandbox const box;
   write_cells(box, "a.tif", 1137, 1050);
   for (std::string const preset :
-       {"--model bacteria --preset bacteria --area-min 5 --threshold 0.3",
-        "--model bacteria --preset bacteria --clear-border --solidity-min 0.5 --threshold 0.2",
+       {"--model bacteria --preset bacteria --core-threshold 0 --area-min 5 --threshold 0.3",
+        "--model bacteria --preset bacteria --core-threshold 0 --clear-border --solidity-min 0.5 "
+        "--threshold 0.2",
         "--model nuclei --preset nuclei --nuclei-threshold 0.4 --nuclei-area-min 20"}) {
     bool const large = preset.find("nuclei") != std::string::npos;
     std::string const run = "segment a.tif --no-overlays --threads 2 " + preset + " --out ";
@@ -88,7 +89,8 @@ BOOST_AUTO_TEST_CASE(channels_from_several_files_and_pages_are_read_by_rows) {
     for (std::size_t i = 0; i < one.size(); ++i) one.data()[i] = both.data()[2 * i + channel];
     septum::io::write_tiff(box.path(channel == 0 ? "p.tif" : "n.tif"), one);
   }
-  std::string const options = " --model m.safetensors --threshold 0.3 --no-overlays --out ";
+  std::string const options =
+      " --model m.safetensors --core-threshold 0 --threshold 0.3 --no-overlays --out ";
   result_of(box, "segment both.tif" + options + "whole --rows never");
   auto const expected = septum::io::read_labels(box.path("whole/labels/both.tif"));
   result_of(box, "segment both.tif" + options + "pages --rows always");
@@ -103,7 +105,9 @@ BOOST_AUTO_TEST_CASE(an_image_that_does_not_fit_goes_by_rows_or_is_refused_with_
   write_cells(box, "a.tif", 2600, 2600);
   box.write_model("m.safetensors");
   std::string const run =
-      "segment a.tif --model m.safetensors --no-overlays --threads 1 --threshold 0.9 --out o ";
+      "segment a.tif --model m.safetensors --no-overlays --threads 1 --core-threshold 0 "
+      "--threshold "
+      "0.9 --out o ";
   auto const plan = result_of(box, run + "--plan");
   auto const whole = plan.at("whole").at("peak_bytes").get<std::uint64_t>();
   auto const by_rows = plan.at("by_rows").at("peak_bytes").get<std::uint64_t>();
@@ -119,6 +123,9 @@ BOOST_AUTO_TEST_CASE(an_image_that_does_not_fit_goes_by_rows_or_is_refused_with_
   BOOST_TEST(refused.exit_code == 4);
   BOOST_TEST(refused.err.find("2600 x 2600 pixels needs") != std::string::npos, refused.err);
   BOOST_TEST(refused.err.find("30 MiB") != std::string::npos, refused.err);
+  auto const cores = box.run(run + "--memory-limit 100 --core-threshold 0.95");
+  BOOST_TEST(cores.exit_code == 4);
+  BOOST_TEST(cores.err.find("grow from cores") != std::string::npos, cores.err);
   auto const contours = box.run(run + "--memory-limit 100 --refine otsu");
   BOOST_TEST(contours.exit_code == 4);
   BOOST_TEST(contours.err.find("cannot be segmented row by row") != std::string::npos,
@@ -131,7 +138,8 @@ BOOST_AUTO_TEST_CASE(broken_pixels_are_found_row_by_row) {
   septum::image pixels = sandbox::picture(300, 120);
   pixels(217, 33, 0) = std::numeric_limits<float>::quiet_NaN();
   septum::io::write_tiff(box.path("a.tif"), pixels);
-  std::string const run = "segment a.tif --model m.safetensors --rows always --out o";
+  std::string const run =
+      "segment a.tif --model m.safetensors --core-threshold 0 --rows always --out o";
   auto const refused = box.run(run);
   BOOST_TEST(refused.exit_code == 3);
   BOOST_TEST(refused.err.find("row 217, column 33, channel 1") != std::string::npos, refused.err);
@@ -152,7 +160,7 @@ BOOST_AUTO_TEST_CASE(the_peak_of_segmenting_stays_below_the_plan) {
     for (std::string const image : {"small.tif", "medium.tif", "wide.tif"})
       for (std::string const more :
            {"--threads 1 --rows never", "--threads 4 --rows never --probabilities",
-            "--threads 2 --rows always --tile 400"}) {
+            "--threads 2 --rows always --tile 400 --core-threshold 0"}) {
         if (net.find("61") != std::string::npos && image == "medium.tif" &&
             more.find("--threads 4") != std::string::npos)
           continue;
