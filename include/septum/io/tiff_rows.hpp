@@ -220,7 +220,7 @@ class tiff_label_writer {
         row.size() == width_ && rows_ < height_,
         shape_error("septum.tiff.12", "a row of labels has another length than the image",
                     fault::internal));
-    std::copy(row.begin(), row.end(), band_.begin() + std::size_t{rows_ % tile_side} * width_);
+    std::copy(row.begin(), row.end(), band_.data() + std::size_t{rows_ % tile_side} * width_);
     if (++rows_ % tile_side == 0 || rows_ == height_) write_band();
   }
 
