@@ -104,10 +104,9 @@ BOOST_AUTO_TEST_CASE(an_image_that_does_not_fit_goes_by_rows_or_is_refused_with_
   sandbox const box;
   write_cells(box, "a.tif", 2600, 2600);
   box.write_model("m.safetensors");
-  std::string const run =
-      "segment a.tif --model m.safetensors --no-overlays --threads 1 --core-threshold 0 "
-      "--threshold "
-      "0.9 --out o ";
+  std::string const cored =
+      "segment a.tif --model m.safetensors --no-overlays --threads 1 --threshold 0.9 --out o ";
+  std::string const run = cored + "--core-threshold 0 ";
   auto const plan = result_of(box, run + "--plan");
   auto const whole = plan.at("whole").at("peak_bytes").get<std::uint64_t>();
   auto const by_rows = plan.at("by_rows").at("peak_bytes").get<std::uint64_t>();
@@ -123,7 +122,7 @@ BOOST_AUTO_TEST_CASE(an_image_that_does_not_fit_goes_by_rows_or_is_refused_with_
   BOOST_TEST(refused.exit_code == 4);
   BOOST_TEST(refused.err.find("2600 x 2600 pixels needs") != std::string::npos, refused.err);
   BOOST_TEST(refused.err.find("30 MiB") != std::string::npos, refused.err);
-  auto const cores = box.run(run + "--memory-limit 100 --core-threshold 0.95");
+  auto const cores = box.run(cored + "--memory-limit 100 --core-threshold 0.95");
   BOOST_TEST(cores.exit_code == 4);
   BOOST_TEST(cores.err.find("grow from cores") != std::string::npos, cores.err);
   auto const contours = box.run(run + "--memory-limit 100 --refine otsu");
@@ -189,7 +188,7 @@ BOOST_AUTO_TEST_CASE(the_peak_of_training_stays_below_the_plan) {
     BOOST_TEST_MESSAGE(options << ": peak " << peak / 1048576 << " MiB, planned "
                                << planned / 1048576 << " MiB");
     BOOST_TEST(peak <= planned, options);
-    BOOST_TEST(planned <= 3.0 * peak, options);
+    BOOST_TEST(planned <= 3.5 * peak, options);
   }
   auto const refused = box.run("train day1 --model m.safetensors --crop 64 --memory-limit 40");
   BOOST_TEST(refused.exit_code == 4);
