@@ -5,14 +5,13 @@
 #
 #   program  to build and run the program septum
 #   tests    the same, and what the tests need
-#   checks   the same, clang 14 with its formatter and its linter, and Open MPI
+#   checks   the same, clang 14 with its formatter and its linter
 set -euo pipefail
 
 program=(g++ cmake ninja-build libeigen3-dev libxtensor-dev libdnnl-dev libtiff-dev libpng-dev
   zlib1g-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev)
 tests=(libboost-test-dev python3)
-checks=(clang-14 clang-tidy-14 clang-format-14 libomp-14-dev git python3-venv
-  libopenmpi-dev openmpi-bin)
+checks=(clang-14 clang-tidy-14 clang-format-14 libomp-14-dev git python3-venv)
 # The test of the report wants a browser and skips where there is none; Ubuntu has it as a snap only.
 if grep -qs '^ID=debian' /etc/os-release; then tests+=(chromium); fi
 

@@ -50,7 +50,6 @@ if [[ $scope == all ]]; then
   stage "peers"
   python=$("$root/cmake/install_peers.sh" "$build/peers")
   [[ -z $python ]] || export SEPTUM_PYTHON="$python"
-  if command -v mpicc >/dev/null; then options+=(-DSEPTUM_WITH_MPI=ON); fi
 fi
 
 stage "configure"

@@ -204,6 +204,11 @@ void register_train(CLI::App& app, common_options& common) {
       .add_option("--memory-limit", request.memory_limit_mb,
                   "MiB that the whole program may take; 0: what is free")
       ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24));
+  command
+      .add_option("--parts", request.parts,
+                  "Parts of a batch, each with batch statistics of its own, that the processes of "
+                  "mpirun share; 0: as many as there are processes")
+      ->check(CLI::Range(0, 1024));
   command.add_flag("--resume", request.resume, "Go on where a stopped run of this model left off");
   add_common_options(command, common);
   command.callback([given, &common, mode, of_patches] {
