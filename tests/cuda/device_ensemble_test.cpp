@@ -19,8 +19,9 @@ struct small_net
     : sp::stack<sp::input<2>, sp::conv<4, 3>, sp::batch_norm, sp::relu, sp::max_pool<2>,
                 sp::conv<5, 3>, sp::relu, sp::dropout<50>, sp::dense<3>, sp::softmax> {};
 static_assert(small_net::receptive_field == 8);
-// One layer of each kind that matters, for tests that repeat a run hundreds of times.
-struct tiny_net : sp::stack<sp::input<1>, sp::conv<2, 3>, sp::relu, sp::dense<2>, sp::softmax> {};
+// For tests that repeat a run hundreds of times. The first layer has too few channels for cuDNN.
+struct tiny_net : sp::stack<sp::input<1>, sp::conv<9, 3>, sp::relu, sp::dense<9>, sp::relu,
+                            sp::dense<2>, sp::softmax> {};
 
 template <class Net>
 std::vector<std::vector<float>> parameter_sets(int count) {
@@ -221,7 +222,7 @@ BOOST_AUTO_TEST_CASE(every_call_that_fails_is_reported_or_gone_round) {
         pixels);
     calls = gpu.device.calls;
   }
-  BOOST_TEST(calls > 80);
+  BOOST_TEST(calls > 150);
   for (int const code : {2, 700}) {
     int reported = 0;
     for (int k = 1; k <= calls; ++k) {
