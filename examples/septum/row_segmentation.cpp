@@ -7,6 +7,7 @@
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
 #include <septum/image/component_rows.hpp>
+#include <septum/image/detail/bit_rows.hpp>
 #include <septum/image/hole_rows.hpp>
 #include <septum/image/normalize_rows.hpp>
 #include <septum/io/mask_file.hpp>
@@ -70,6 +71,12 @@ class row_segmenter {
 
  private:
   septum::io::mask_file new_mask() const { return {results_->folder, rows_, columns_}; }
+  [[nodiscard]] std::vector<std::uint64_t> empty_row() const {
+    return std::vector<std::uint64_t>(static_cast<std::size_t>(septum::detail::words_of(columns_)));
+  }
+  static void set_pixel(std::vector<std::uint64_t>& words, rows_t column) {
+    words[static_cast<std::size_t>(column / 64)] |= std::uint64_t{1} << (column % 64);
+  }
   void say_progress(char const* step, rows_t row) const {
     (*on_progress_)(static_cast<double>(row) / static_cast<double>(rows_), step);
   }
@@ -133,7 +140,7 @@ class row_segmenter {
   septum::io::mask_file interiors() {
     auto const& description = net_->trained().description;
     auto mask = new_mask();
-    std::vector<std::uint64_t> words((static_cast<std::size_t>(columns_) + 63) / 64);
+    auto words = empty_row();
     auto const image = net_rows();
     if (is_constant(image)) {
       say(*common_,
@@ -162,8 +169,7 @@ class row_segmenter {
             for (rows_t c = 0; c < columns_; ++c) {
               float const p =
                   options.two_cell_types ? maps(r, c, 1) + maps(r, c, 2) : maps(r, c, 1);
-              if (p > above)
-                words[static_cast<std::size_t>(c / 64)] |= std::uint64_t{1} << (c % 64);
+              if (p > above) set_pixel(words, c);
             }
             mask.add_row(words);
           }
@@ -173,7 +179,7 @@ class row_segmenter {
     return mask;
   }
 
-  septum::io::mask_file filled(septum::io::mask_file mask, septum::hole_rule rule) {
+  septum::io::mask_file filled(septum::io::mask_file& mask, septum::hole_rule rule) {
     auto const source = mask.rows();
     auto result = new_mask();
     septum::row_holes const holes{source, rule, limits_};
@@ -186,28 +192,27 @@ class row_segmenter {
 
   // The mask of the components that are kept.
   template <class Keep>
-  septum::io::mask_file chosen(septum::io::mask_file mask, Keep const& keep) {
+  septum::io::mask_file chosen(septum::io::mask_file& mask, Keep const& keep) {
     auto const source = mask.rows();
     auto result = new_mask();
     septum::row_components const components{source, septum::connectivity::eight, limits_, keep};
-    std::vector<std::uint64_t> words((static_cast<std::size_t>(columns_) + 63) / 64);
+    auto words = empty_row();
     components.label(source, [&](std::int32_t row, auto runs) {
       if (row % 256 == 0) say_progress("choosing cells", row);
       std::fill(words.begin(), words.end(), 0);
       for (auto const& run : runs)
-        for (std::int32_t c = run.begin; run.value != 0 && c < run.end; ++c)
-          words[static_cast<std::size_t>(c / 64)] |= std::uint64_t{1} << (c % 64);
+        for (std::int32_t c = run.begin; run.value != 0 && c < run.end; ++c) set_pixel(words, c);
       result.add_row(words);
     });
     return result;
   }
 
-  septum::io::mask_file both(septum::io::mask_file first, septum::io::mask_file second) {
+  septum::io::mask_file both(septum::io::mask_file& first, septum::io::mask_file& second) {
     auto const a = first.rows();
     auto const b = second.rows();
     auto result = new_mask();
-    std::vector<std::uint64_t> words((static_cast<std::size_t>(columns_) + 63) / 64);
-    std::vector<std::uint64_t> others(words.size());
+    auto words = empty_row();
+    auto others = empty_row();
     for (std::int32_t row = 0; row < rows_; ++row) {
       a.read(row, words);
       b.read(row, others);
@@ -224,22 +229,15 @@ class row_segmenter {
     auto const& options = request_->refining;
     if (options.method == refinement_method::nuclei) {
       // Nuclei are chosen by their shape with all holes filled, whatever lies in them.
-      auto const copy = mask.rows();
-      auto original = new_mask();
-      std::vector<std::uint64_t> words((static_cast<std::size_t>(columns_) + 63) / 64);
-      for (std::int32_t row = 0; row < rows_; ++row) {
-        copy.read(row, words);
-        original.add_row(words);
-      }
       septum::published_nuclei const rule{.area_min = options.nuclei.area_min,
                                           .eccentricity_max = options.nuclei.eccentricity_max,
                                           .solidity_min = options.nuclei.solidity_min};
-      mask = both(std::move(original),
-                  chosen(filled(std::move(mask), septum::hole_rule::all),
-                         [&](septum::region_properties const& cell) { return rule.keeps(cell); }));
+      auto solid = filled(mask, septum::hole_rule::all);
+      auto nuclei =
+          chosen(solid, [&](septum::region_properties const& cell) { return rule.keeps(cell); });
+      mask = both(mask, nuclei);
     }
-    if (options.fill_holes) mask = filled(std::move(mask), septum::hole_rule::own);
-    return mask;
+    return options.fill_holes ? filled(mask, septum::hole_rule::own) : std::move(mask);
   }
 
   std::int64_t finish(septum::io::mask_file mask) {
