@@ -22,6 +22,13 @@ using contour_bits = view<std::uint64_t, 2, Space>;
 template <class Space>
 using const_contour_bits = view<std::uint64_t const, 2, Space>;
 
+/// Whether a pixel of the image lies inside.
+template <class Space>
+[[nodiscard]] SEPTUM_HD bool is_inside(const_contour_bits<Space> const& contour, int row,
+                                       int column) {
+  return ((contour(row + 1, column / 64 + 1) >> static_cast<unsigned>(column % 64)) & 1U) != 0;
+}
+
 /// Where the sums of a contour lie.
 namespace contour_sum {
 inline constexpr int all = 0;     ///< intensity of the image
@@ -51,9 +58,7 @@ struct unpack_contour {
   const_contour_bits<Space> contour;
   view<std::uint8_t, 2, Space> mask;
   SEPTUM_HD void operator()(int row, int column) const {
-    std::uint64_t const word = contour(row + 1, column / 64 + 1);
-    mask(row, column) =
-        static_cast<std::uint8_t>((word >> static_cast<unsigned>(column % 64)) & 1U);
+    mask(row, column) = is_inside<Space>(contour, row, column) ? 1 : 0;
   }
 };
 
@@ -97,11 +102,10 @@ struct sum_intensity {
     for (int r = block * intensity_rows; r < (block + 1) * intensity_rows && r < pixels.extent(0);
          ++r) {
       std::int64_t const value = std::llrint(static_cast<double>(pixels(r, column)) * scale);
-      auto const bit = static_cast<std::int64_t>(
-          (contour(r + 1, column / 64 + 1) >> static_cast<unsigned>(column % 64)) & 1U);
       all += value;
-      inside += bit * value;
-      count += bit;
+      if (!is_inside<Space>(contour, r, column)) continue;
+      inside += value;
+      ++count;
     }
     atomic_sum(&sums(contour_sum::all), all);
     atomic_sum(&sums(contour_sum::inside), inside);
@@ -141,24 +145,17 @@ struct vote_contour {
     std::uint64_t const* const here = &from(row + 1, word + 1);
     auto const rows = static_cast<int>(pixels.extent(0));
     auto const columns = static_cast<int>(pixels.extent(1));
-    // At the border the pixel itself stands in for the neighbour that is not there.
-    std::uint64_t const above = row > 0 ? here[-stride] : here[0];
-    std::uint64_t const below = row + 1 < rows ? here[stride] : here[0];
-    std::uint64_t left = detail::left_neighbours(here);
-    std::uint64_t right = detail::right_neighbours(here);
-    std::uint64_t valid = ~std::uint64_t{0};
-    if (word == 0) left = (left & ~std::uint64_t{1}) | (here[0] & 1U);
-    if (64 * (word + 1) >= columns) {
-      valid >>= static_cast<unsigned>(64 * (word + 1) - columns);
-      std::uint64_t const last = valid ^ (valid >> 1U);
-      right = (right & ~last) | (here[0] & last);
-    }
-    std::uint64_t const band = ((left ^ right) | (above ^ below)) & valid;
+    int const beyond = 64 * (word + 1) - columns;
+    std::uint64_t const valid = ~std::uint64_t{0} >> static_cast<unsigned>(beyond > 0 ? beyond : 0);
+    std::uint64_t const band =
+        detail::neighbours_of(row > 0 ? here - stride : here, here,
+                              row + 1 < rows ? here + stride : here, word == 0, beyond >= 0, valid)
+            .band;
     std::uint64_t next = here[0];
     if (band != 0) {
       double const mean_inside = means(0);
       double const mean_outside = means(1);
-      detail::for_each_set_bit(band, [&](int bit) {
+      detail::for_each_bit(band, [&](int bit) {
         double const force =
             detail::chan_vese_force(static_cast<double>(pixels(row, 64 * word + bit)), mean_inside,
                                     mean_outside, lambda_inside, lambda_outside);
@@ -214,7 +211,7 @@ struct follow_contour {
     if (changed == 0) return;
     std::int64_t inside = 0;
     std::int64_t count = 0;
-    detail::for_each_set_bit(changed, [&](int bit) {
+    detail::for_each_bit(changed, [&](int bit) {
       std::int64_t const sign = ((now >> static_cast<unsigned>(bit)) & 1U) != 0 ? 1 : -1;
       inside += sign * std::llrint(static_cast<double>(pixels(row, 64 * word + bit)) * scale);
       count += sign;
@@ -230,9 +227,9 @@ struct plant_contour {
   const_contour_bits<Space> contour;
   view<std::int32_t, 2, Space> parent;
   SEPTUM_HD void operator()(int row, int column) const {
-    std::uint64_t const word = contour(row + 1, column / 64 + 1);
-    bool const inside = ((word >> static_cast<unsigned>(column % 64)) & 1U) != 0;
-    parent(row, column) = inside ? static_cast<std::int32_t>(row * parent.extent(1) + column) : -1;
+    parent(row, column) = is_inside<Space>(contour, row, column)
+                              ? static_cast<std::int32_t>(row * parent.extent(1) + column)
+                              : -1;
   }
 };
 
@@ -253,7 +250,7 @@ struct part_contour {
     std::uint64_t const deep = here[0] & here[-stride] & here[stride] &
                                detail::left_neighbours(here) & detail::right_neighbours(here);
     std::uint64_t cleared = 0;
-    detail::for_each_set_bit(now & ~deep, [&](int bit) {
+    detail::for_each_bit(now & ~deep, [&](int bit) {
       if (meets_another(row, 64 * word + bit))
         cleared |= std::uint64_t{1} << static_cast<unsigned>(bit);
     });

@@ -467,8 +467,6 @@ class contour_evolution {
   /// next_ = from, changed where the data term says so.
   void vote(detail::bit_image const& from) {
     std::ptrdiff_t const words = from.words();
-    auto const first = std::uint64_t{1};
-    std::uint64_t const last = from.last_word() ^ (from.last_word() >> 1U);
     for_each_range(threads_, from.rows(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
       for (std::ptrdiff_t r = begin; r < end; ++r) {
         std::uint64_t const* const here = from.row(r);
@@ -476,13 +474,11 @@ class contour_evolution {
         std::uint64_t const* const below = r + 1 < from.rows() ? from.row(r + 1) : here;
         std::uint64_t* const out = next_.row(r);
         for (std::ptrdiff_t k = 0; k < words; ++k) {
-          contour_word word{
-              r,        64 * k,  0, detail::left_of(here, k), detail::right_of(here, k),
-              above[k], below[k]};
-          if (k == 0) word.left = (word.left & ~first) | (here[k] & first);
-          if (k == words - 1) word.right = (word.right & ~last) | (here[k] & last);
-          word.band = (word.left ^ word.right) | (word.above ^ word.below);
-          if (k == words - 1) word.band &= from.last_word();
+          bool const is_last = k == words - 1;
+          auto const around = detail::neighbours_of(above + k, here + k, below + k, k == 0, is_last,
+                                                    is_last ? from.last_word() : ~std::uint64_t{0});
+          contour_word const word{
+              r, 64 * k, around.band, around.left, around.right, around.above, around.below};
           out[k] = here[k];
           if (word.band == 0) continue;
           contour_vote const result = data_.vote(word);

@@ -101,29 +101,6 @@ class bit_image {
   return right_neighbours(row + k);
 }
 
-/// Calls visit(bit) for every set bit, lowest first.
-template <class Visit>
-void for_each_bit(std::uint64_t bits, Visit const& visit) {
-  for (; bits != 0; bits &= bits - 1) visit(std::countr_zero(bits));
-}
-
-/// Runs of the set pixels of one row, with value 1.
-inline void append_runs_of_bits(bit_image const& pixels, std::ptrdiff_t r,
-                                std::vector<row_run>& runs) {
-  std::uint64_t const* const row = pixels.row(r);
-  bool open = false;
-  // One word beyond the last closes a run that ends with the row.
-  for (std::ptrdiff_t k = 0; k <= pixels.words(); ++k)
-    for_each_bit(row[k] ^ left_of(row, k), [&](int bit) {
-      auto const at = static_cast<std::int32_t>(64 * k + bit);
-      if (open)
-        runs.back().end = at;
-      else
-        runs.push_back({at, at, 1});
-      open = !open;
-    });
-}
-
 /// SI and IS by the four lines of three pixels (contour_words.hpp), for a row of words.
 inline void keep_on_a_full_line(std::uint64_t const* above, std::uint64_t const* here,
                                 std::uint64_t const* below, std::uint64_t* out,

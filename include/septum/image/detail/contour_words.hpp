@@ -16,6 +16,33 @@ namespace septum::inline SEPTUM_ABI::detail {
   return (word[0] >> 1U) | (word[1] << 63U);
 }
 
+/// The neighbours of the pixels of a word; at the image's border the pixel itself stands in.
+struct contour_neighbours {
+  std::uint64_t left;
+  std::uint64_t right;
+  std::uint64_t above;
+  std::uint64_t below;
+  std::uint64_t band;  ///< pixels whose left and right, or upper and lower, neighbours differ
+};
+/// @param above, below  `here` itself in the first and the last row
+/// @param is_first      whether the word is the first of its row
+/// @param valid         pixels of the word that belong to the image, the last of them in the last
+///                      column when `is_last`
+[[nodiscard]] SEPTUM_HD constexpr contour_neighbours neighbours_of(std::uint64_t const* above,
+                                                                   std::uint64_t const* here,
+                                                                   std::uint64_t const* below,
+                                                                   bool is_first, bool is_last,
+                                                                   std::uint64_t valid) {
+  contour_neighbours all{left_neighbours(here), right_neighbours(here), above[0], below[0], 0};
+  if (is_first) all.left = (all.left & ~std::uint64_t{1}) | (here[0] & 1U);
+  if (is_last) {
+    std::uint64_t const last = valid ^ (valid >> 1U);
+    all.right = (all.right & ~last) | (here[0] & last);
+  }
+  all.band = ((all.left ^ all.right) | (all.above ^ all.below)) & valid;
+  return all;
+}
+
 /// The four lines of three pixels through each pixel: both diagonals, vertical, horizontal.
 /// SI: a pixel stays where all of at least one line is set ("sup inf").
 [[nodiscard]] SEPTUM_HD constexpr std::uint64_t kept_on_a_full_line(std::uint64_t const* above,
@@ -44,7 +71,7 @@ namespace septum::inline SEPTUM_ABI::detail {
 }
 /// Calls visit(bit) for every set bit, lowest first.
 template <class Visit>
-SEPTUM_HD void for_each_set_bit(std::uint64_t bits, Visit const& visit) {
+SEPTUM_HD void for_each_bit(std::uint64_t bits, Visit const& visit) {
   for (; bits != 0; bits &= bits - 1) visit(lowest_bit(bits));
 }
 

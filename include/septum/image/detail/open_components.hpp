@@ -17,25 +17,6 @@
 
 namespace septum::inline SEPTUM_ABI::detail {
 
-/// Runs of the set bits of a row, with value 1.
-inline void append_runs_of_bits(std::span<std::uint64_t const> words, std::int32_t columns,
-                                std::vector<row_run>& runs) {
-  std::uint64_t carry = 0;
-  bool open = false;
-  for (std::size_t w = 0; w < words.size(); ++w) {
-    std::uint64_t changes = words[w] ^ ((words[w] << 1U) | carry);
-    carry = words[w] >> 63U;
-    for (; changes != 0; changes &= changes - 1) {
-      auto const at = static_cast<std::int32_t>(w * 64) + std::countr_zero(changes);
-      if (open)
-        runs.back().end = at;
-      else
-        runs.push_back({at, columns, 1});
-      open = !open;
-    }
-  }
-}
-
 /// Runs of the unset bits of a row, given those of the set ones.
 inline void append_gaps(std::span<row_run const> runs, std::int32_t columns,
                         std::vector<row_run>& gaps) {

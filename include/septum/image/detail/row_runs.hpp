@@ -36,6 +36,25 @@ struct run_table {
   }
 };
 
+/// Runs of the set bits of a row, with value 1.
+inline void append_runs_of_bits(std::span<std::uint64_t const> words, std::int32_t columns,
+                                std::vector<row_run>& runs) {
+  std::uint64_t carry = 0;
+  bool open = false;
+  for (std::size_t w = 0; w < words.size(); ++w) {
+    std::uint64_t changes = words[w] ^ ((words[w] << 1U) | carry);
+    carry = words[w] >> 63U;
+    for (; changes != 0; changes &= changes - 1) {
+      auto const at = static_cast<std::int32_t>(w * 64) + std::countr_zero(changes);
+      if (open)
+        runs.back().end = at;
+      else
+        runs.push_back({at, columns, 1});
+      open = !open;
+    }
+  }
+}
+
 /// First position in [begin, end) whose value differs from that at `begin`, or `end`.
 template <class T>
 [[nodiscard]] T const* end_of_run(T const* begin, T const* end) {

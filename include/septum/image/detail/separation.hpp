@@ -48,7 +48,8 @@ class component_separation {
     table_ = find_runs(
         contour.rows(),
         [&](std::ptrdiff_t row, std::vector<row_run>& runs) {
-          append_runs_of_bits(contour, row, runs);
+          append_runs_of_bits({contour.row(row), static_cast<std::size_t>(contour.words())},
+                              static_cast<std::int32_t>(contour.columns()), runs);
         },
         threads);
     numbers_ = connect_runs(table_, 0, threads).numbers().first;
