@@ -294,35 +294,15 @@ struct kernel<eigen, kind::max_pool, T> : detail::host_stateless<T> {
 
 /// Batch normalisation, with relu as an option.
 template <class T>
-struct kernel<eigen, kind::batch_norm, T> {
-  struct plan {
-    layer_problem problem;
-  };
-  struct packed {
-    std::vector<T> parameters;             // gamma, beta, running mean, running deviation
-    detail::affine_channels<T> inference;  // with the running statistics
-  };
-  struct saved {
-    std::vector<double> mean;
-    std::vector<double> deviation;
-    detail::affine_channels<T> training;  // with the batch's statistics
-  };
+struct kernel<eigen, kind::batch_norm, T> : detail::host_batch_norm_state<T> {
+  using base = detail::host_batch_norm_state<T>;
+  using typename base::packed;
+  using typename base::plan;
+  using typename base::saved;
 
   static plan prepare(context<eigen>& ctx, layer_problem const& problem) {
     if (problem.training) ctx.scratch.reserve(detail::batch_norm_scratch<T>::bytes(problem));
     return {problem};
-  }
-  static packed pack(context<eigen>&, plan const& p, std::span<T const> parameters) {
-    auto const channels = static_cast<std::size_t>(p.problem.in.channels);
-    packed w{{parameters.begin(), parameters.end()}, detail::affine_channels<T>{channels}};
-    w.inference.template set<T>(parameters, parameters.subspan(2 * channels, channels),
-                                parameters.subspan(3 * channels, channels));
-    return w;
-  }
-  static saved make_saved(context<eigen>&, plan const& p) {
-    auto const channels = static_cast<std::size_t>(p.problem.in.channels);
-    return {std::vector<double>(channels), std::vector<double>(channels),
-            detail::affine_channels<T>{channels}};
   }
 
   static void forward(context<eigen>& ctx, plan const& p, packed const& w, view<T const, 4> x,
@@ -331,7 +311,7 @@ struct kernel<eigen, kind::batch_norm, T> {
   }
   static void forward_train(context<eigen>& ctx, plan const& p, packed const& w, saved& s,
                             view<T const, 4> x, view<T, 4> y, counter_rng) {
-    detail::batch_statistics<T>(ctx.threads, x, scratch(ctx, p), s.mean, s.deviation);
+    detail::batch_statistics<T>(ctx.threads, x, base::scratch(ctx, p), s.mean, s.deviation);
     s.training.template set<double>(w.parameters, s.mean, s.deviation);
     normalise(ctx, p, s.training, x, y);
   }
@@ -345,10 +325,6 @@ struct kernel<eigen, kind::batch_norm, T> {
   }
 
  private:
-  static detail::batch_norm_scratch<T> scratch(context<eigen>& ctx, plan const& p) {
-    ctx.scratch.reserve(detail::batch_norm_scratch<T>::bytes(p.problem));
-    return {p.problem, ctx.scratch.data()};
-  }
   static void normalise(context<eigen>& ctx, plan const& p, detail::affine_channels<T> const& map,
                         view<T const, 4> x, view<T, 4> y) {
     if (p.problem.relu)
@@ -359,7 +335,7 @@ struct kernel<eigen, kind::batch_norm, T> {
   template <bool Relu>
   static void differentiate(context<eigen>& ctx, plan const& p, saved const& s, view<T const, 4> x,
                             view<T const, 4> dy, view<T, 4> dx, std::span<T> dparameters) {
-    auto const sums = scratch(ctx, p);
+    auto const sums = base::scratch(ctx, p);
     detail::batch_norm_sums<Relu, T>(ctx.threads, s.training, x, dy, sums);
     detail::set_batch_norm_gradient<T>(sums, s.mean, s.deviation, dparameters);
     if (p.problem.input_gradient)

@@ -30,6 +30,14 @@ struct bfloat16_affine {
             registers::load(map.scale.data() + k, count),
             registers::load(map.shift.data() + k, count)};
   }
+  /// dy where relu lets a value pass, else 0; `centred` is x - mean.
+  [[nodiscard]] [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16"),
+                  gnu::always_inline]] inline __m512
+  let_through(__m512 centred, __m512 dy) const {
+    return _mm512_maskz_mov_ps(
+        _mm512_cmp_ps_mask(_mm512_fmadd_ps(centred, scale, shift), _mm512_setzero_ps(), _CMP_GT_OQ),
+        dy);
+  }
 };
 
 // Sums over a block of pixels, about the pivots, of x and of its square.
@@ -68,11 +76,7 @@ template <bool Relu>
     for (std::ptrdiff_t p = 0; p < pixels; ++p) {
       __m512 const centred = registers::load(x + p * channels + k, count) - affine.mean;
       __m512 slope = registers::load(dy + p * channels + k, count);
-      if constexpr (Relu)
-        slope = _mm512_maskz_mov_ps(
-            _mm512_cmp_ps_mask(_mm512_fmadd_ps(centred, affine.scale, affine.shift), zero,
-                               _CMP_GT_OQ),
-            slope);
+      if constexpr (Relu) slope = affine.let_through(centred, slope);
       sum[p & 1] = sum[p & 1] + slope;
       product[p & 1] = _mm512_fmadd_ps(slope, centred, product[p & 1]);
     }
@@ -103,7 +107,6 @@ template <bool Relu>
     affine_channels<float> const& map, float const* tilt, float const* offset, bfloat16 const* x,
     bfloat16 const* dy, std::ptrdiff_t pixels, std::ptrdiff_t channels, bfloat16* dx) {
   using registers = bfloat16_registers;
-  __m512 const zero = _mm512_setzero_ps();
   for (std::ptrdiff_t p = 0; p < pixels; ++p)
     for (std::ptrdiff_t k = 0; k < channels; k += registers::width) {
       std::ptrdiff_t const count = channels - k;
@@ -111,11 +114,7 @@ template <bool Relu>
       auto const affine = bfloat16_affine::load(map, k, count);
       __m512 const centred = registers::load(x + at, count) - affine.mean;
       __m512 slope = registers::load(dy + at, count);
-      if constexpr (Relu)
-        slope = _mm512_maskz_mov_ps(
-            _mm512_cmp_ps_mask(_mm512_fmadd_ps(centred, affine.scale, affine.shift), zero,
-                               _CMP_GT_OQ),
-            slope);
+      if constexpr (Relu) slope = affine.let_through(centred, slope);
       __m512 const rest = _mm512_fmadd_ps(centred, registers::load(tilt + k, count),
                                           registers::load(offset + k, count));
       registers::store(dx + at, _mm512_fmadd_ps(slope, affine.scale, rest), count);

@@ -7,7 +7,6 @@
 #include <septum/exec/for_each.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <span>
 
@@ -83,15 +82,6 @@ inline std::size_t bfloat16_winograd_scratch_bytes(layer_problem const& problem,
 
 #if defined(__x86_64__)
 
-struct bfloat16_tile {
-  bfloat16 const* x;  // top left pixel of input
-  bfloat16* y;        // top left pixel of output
-  int rows;           // of the input, from x on, that exist
-  int columns;
-  int out_rows;  // the same of the output
-  int out_columns;
-};
-
 /// What one thread does with one block of tiles.
 struct bfloat16_winograd_job {
   layer_problem const& problem;
@@ -103,8 +93,8 @@ struct bfloat16_winograd_job {
   std::ptrdiff_t in_row;   // values between neighbouring rows of the input
   std::ptrdiff_t out_row;  // values between neighbouring rows of the output
 
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] void gather(bfloat16_tile const& tile,
-                                                                      bfloat16* to) const {
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] void gather(
+      winograd_tile<bfloat16> const& tile, bfloat16* to) const {
     using registers = bfloat16_registers;
     std::ptrdiff_t const channels = problem.in.channels;
     std::ptrdiff_t const dilation = problem.geometry.dilation;
@@ -138,9 +128,8 @@ struct bfloat16_winograd_job {
   }
 
   template <int Outputs>
-  [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] void scatter(bfloat16_tile const& tile,
-                                                                       float const* from, int first,
-                                                                       int width) const {
+  [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] void scatter(
+      winograd_tile<bfloat16> const& tile, float const* from, int first, int width) const {
     using registers = bfloat16_registers;
     std::ptrdiff_t const filters = problem.out.channels;
     std::ptrdiff_t const dilation = problem.geometry.dilation;
@@ -177,7 +166,7 @@ struct bfloat16_winograd_job {
     }
   }
 
-  void run(std::span<bfloat16_tile const> tiles) const {
+  void run(std::span<winograd_tile<bfloat16> const> tiles) const {
     constexpr float no_bias[bfloat16_block] = {};
     std::ptrdiff_t const channels = problem.in.channels;
     for (std::size_t t = 0; t < tiles.size(); ++t)
@@ -216,61 +205,23 @@ struct bfloat16_winograd_job {
 inline void bfloat16_winograd_convolve(exec::threads threads, layer_problem const& problem,
                                        bfloat16_winograd_weights const& weights, std::byte* scratch,
                                        view<bfloat16 const, 4> x, view<bfloat16, 4> y) {
-  std::ptrdiff_t const dilation = problem.geometry.dilation;
-  std::ptrdiff_t const side = winograd_grid(problem);
-  std::ptrdiff_t const height = y.extent(1);
-  std::ptrdiff_t const width = y.extent(2);
-  std::ptrdiff_t const in_height = x.extent(1);
-  std::ptrdiff_t const in_row = x.extent(2) * x.extent(3);
-  std::ptrdiff_t const out_row = width * y.extent(3);
-  std::ptrdiff_t const across = (width + side - 1) / side;
-  std::ptrdiff_t const down = (height + side - 1) / side;
-  // Cells of the grid in row-major order; in each, one tile per phase of the dilation.
-  std::ptrdiff_t const phases = dilation * dilation;
-  std::ptrdiff_t const count = y.extent(0) * down * across * phases;
   bfloat16_winograd_block const block{problem};
-  auto const tile_at = [&](std::ptrdiff_t index) {
-    std::ptrdiff_t const cell = index / phases;
-    std::ptrdiff_t const r = cell / across % down * side + index % phases / dilation;
-    std::ptrdiff_t const c = cell % across * side + index % dilation;
-    std::ptrdiff_t const n = cell / across / down;
-    return bfloat16_tile{.x = x.data() + (n * in_height + r) * in_row + c * x.extent(3),
-                         .y = y.data() + (n * height + r) * out_row + c * y.extent(3),
-                         .rows = static_cast<int>(in_height - r),
-                         .columns = static_cast<int>(x.extent(2) - c),
-                         .out_rows = static_cast<int>(height - r),
-                         .out_columns = static_cast<int>(width - c)};
-  };
-  std::ptrdiff_t const parts = std::max(threads.count, 1);
-  for_each_range(threads, parts, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    for (std::ptrdiff_t part = begin; part < end; ++part) {
-      std::byte* const own = scratch + static_cast<std::size_t>(part) * block.bytes(problem);
-      auto* const output = reinterpret_cast<float*>(own);
-      auto* const input = reinterpret_cast<bfloat16*>(output + 36 * block.output_step);
-      bfloat16* const zeros = input + 36 * block.input_step;
-      std::fill_n(zeros, problem.in.channels, bfloat16{0.0F});
-      bfloat16_winograd_job const job{.problem = problem,
-                                      .weights = weights,
-                                      .block = block,
-                                      .input = input,
-                                      .output = output,
-                                      .zeros = zeros,
-                                      .in_row = in_row,
-                                      .out_row = out_row};
-      std::array<bfloat16_tile, bfloat16_winograd_block::tiles> tiles{};
-      std::size_t held = 0;
-      for (std::ptrdiff_t index = count * part / parts; index < count * (part + 1) / parts;
-           ++index) {
-        auto const tile = tile_at(index);
-        if (tile.out_rows > 0 && tile.out_columns > 0) tiles[held++] = tile;
-        if (held == tiles.size()) {
-          job.run({tiles.data(), held});
-          held = 0;
-        }
-      }
-      if (held > 0) job.run({tiles.data(), held});
-    }
-  });
+  for_each_winograd_tile<bfloat16>(
+      threads, problem, x, y, bfloat16_winograd_block::tiles, [&](std::ptrdiff_t part) {
+        std::byte* const own = scratch + static_cast<std::size_t>(part) * block.bytes(problem);
+        auto* const output = reinterpret_cast<float*>(own);
+        auto* const input = reinterpret_cast<bfloat16*>(output + 36 * block.output_step);
+        bfloat16* const zeros = input + 36 * block.input_step;
+        std::fill_n(zeros, problem.in.channels, bfloat16{0.0F});
+        return bfloat16_winograd_job{.problem = problem,
+                                     .weights = weights,
+                                     .block = block,
+                                     .input = input,
+                                     .output = output,
+                                     .zeros = zeros,
+                                     .in_row = x.extent(2) * x.extent(3),
+                                     .out_row = y.extent(2) * y.extent(3)};
+      });
 }
 
 #endif

@@ -277,39 +277,18 @@ struct kernel<eigen, kind::max_pool, bfloat16> {
 
 /// Batch normalisation, with relu as an option.
 template <>
-struct kernel<eigen, kind::batch_norm, bfloat16> {
+struct kernel<eigen, kind::batch_norm, bfloat16> : detail::host_batch_norm_state<float> {
+  using base = detail::host_batch_norm_state<float>;
+  using typename base::packed;
+  using typename base::plan;
+  using typename base::saved;
   static constexpr bool converts = false;
   static bool takes(layer_problem const&) { return true; }
-
-  struct plan {
-    layer_problem problem;
-  };
-  struct packed {
-    std::vector<float> parameters;             // gamma, beta, running mean, running deviation
-    detail::affine_channels<float> inference;  // with the running statistics
-  };
-  struct saved {
-    std::vector<double> mean;
-    std::vector<double> deviation;
-    detail::affine_channels<float> training;  // with the batch's statistics
-  };
 
   static plan prepare(context<eigen>& ctx, layer_problem const& problem) {
     detail::require_bfloat16_instructions();
     if (problem.training) ctx.scratch.reserve(detail::batch_norm_scratch<float>::bytes(problem));
     return {problem};
-  }
-  static packed pack(context<eigen>&, plan const& p, std::span<float const> parameters) {
-    auto const channels = static_cast<std::size_t>(p.problem.in.channels);
-    packed w{{parameters.begin(), parameters.end()}, detail::affine_channels<float>{channels}};
-    w.inference.set<float>(parameters, parameters.subspan(2 * channels, channels),
-                           parameters.subspan(3 * channels, channels));
-    return w;
-  }
-  static saved make_saved(context<eigen>&, plan const& p) {
-    auto const channels = static_cast<std::size_t>(p.problem.in.channels);
-    return {std::vector<double>(channels), std::vector<double>(channels),
-            detail::affine_channels<float>{channels}};
   }
 
   static void forward(context<eigen>& ctx, plan const& p, packed const& w, const_layer_map x,
@@ -318,7 +297,7 @@ struct kernel<eigen, kind::batch_norm, bfloat16> {
   }
   static void forward_train(context<eigen>& ctx, plan const& p, packed const& w, saved& s,
                             const_layer_map x, layer_map y, counter_rng) {
-    detail::bfloat16_batch_statistics(ctx.threads, x.as<bfloat16>(), scratch(ctx, p), s.mean,
+    detail::bfloat16_batch_statistics(ctx.threads, x.as<bfloat16>(), base::scratch(ctx, p), s.mean,
                                       s.deviation);
     s.training.set<double>(w.parameters, s.mean, s.deviation);
     normalise(ctx, p, s.training, x, y);
@@ -333,10 +312,6 @@ struct kernel<eigen, kind::batch_norm, bfloat16> {
   }
 
  private:
-  static detail::batch_norm_scratch<float> scratch(context<eigen>& ctx, plan const& p) {
-    ctx.scratch.reserve(detail::batch_norm_scratch<float>::bytes(p.problem));
-    return {p.problem, ctx.scratch.data()};
-  }
   static void normalise(context<eigen>& ctx, plan const& p,
                         detail::affine_channels<float> const& map, const_layer_map x, layer_map y) {
     if (p.problem.relu)
@@ -347,7 +322,7 @@ struct kernel<eigen, kind::batch_norm, bfloat16> {
   template <bool Relu>
   static void differentiate(context<eigen>& ctx, plan const& p, saved const& s, const_layer_map x,
                             const_layer_map dy, layer_map dx, std::span<float> dparameters) {
-    auto const sums = scratch(ctx, p);
+    auto const sums = base::scratch(ctx, p);
     detail::bfloat16_batch_norm_sums<Relu>(ctx.threads, s.training, x.as<bfloat16>(),
                                            dy.as<bfloat16>(), sums);
     detail::set_batch_norm_gradient<float>(sums, s.mean, s.deviation, dparameters);

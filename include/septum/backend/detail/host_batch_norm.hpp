@@ -265,4 +265,41 @@ void batch_norm_input_gradient(exec::threads threads, affine_channels<T> const& 
       });
 }
 
+/// What kernels of batch normalisation keep, whatever scalar their maps have; parameters are in T.
+template <class T>
+struct host_batch_norm_state {
+  struct plan {
+    layer_problem problem;
+  };
+  struct packed {
+    std::vector<T> parameters;     // gamma, beta, running mean, running deviation
+    affine_channels<T> inference;  // with the running statistics
+  };
+  struct saved {
+    std::vector<double> mean;
+    std::vector<double> deviation;
+    affine_channels<T> training;  // with the batch's statistics
+  };
+
+  template <class Context>
+  static packed pack(Context&, plan const& p, std::span<T const> parameters) {
+    auto const channels = static_cast<std::size_t>(p.problem.in.channels);
+    packed w{{parameters.begin(), parameters.end()}, affine_channels<T>{channels}};
+    w.inference.template set<T>(parameters, parameters.subspan(2 * channels, channels),
+                                parameters.subspan(3 * channels, channels));
+    return w;
+  }
+  template <class Context>
+  static saved make_saved(Context&, plan const& p) {
+    auto const channels = static_cast<std::size_t>(p.problem.in.channels);
+    return {std::vector<double>(channels), std::vector<double>(channels),
+            affine_channels<T>{channels}};
+  }
+  template <class Context>
+  static batch_norm_scratch<T> scratch(Context& ctx, plan const& p) {
+    ctx.scratch.reserve(batch_norm_scratch<T>::bytes(p.problem));
+    return {p.problem, ctx.scratch.data()};
+  }
+};
+
 }  // namespace septum::inline SEPTUM_ABI::detail

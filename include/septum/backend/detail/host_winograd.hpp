@@ -120,14 +120,66 @@ inline std::size_t winograd_scratch_bytes(layer_problem const& problem, exec::th
 
 #if defined(__x86_64__)
 
+/// @tparam T scalar of the maps
+template <class T>
 struct winograd_tile {
-  float const* x;  // top left pixel of input
-  float* y;        // top left pixel of output
-  int rows;        // of the input, from x on, that exist
+  T const* x;  // top left pixel of input
+  T* y;        // top left pixel of output
+  int rows;    // of the input, from x on, that exist
   int columns;
   int out_rows;  // the same of the output
   int out_columns;
 };
+
+/// Walks the tiles of a map: cells of the grid in row-major order, in each one tile per phase of
+/// the dilation. Every thread makes a job of its part, make_job(part), and gives it up to `at_once`
+/// tiles at a time: job.run(std::span<winograd_tile<T> const>).
+template <class T, class MakeJob>
+void for_each_winograd_tile(exec::threads threads, layer_problem const& problem, view<T const, 4> x,
+                            view<T, 4> y, std::size_t at_once, MakeJob const& make_job) {
+  constexpr std::size_t most_at_once = 28;
+  std::ptrdiff_t const dilation = problem.geometry.dilation;
+  std::ptrdiff_t const side = winograd_grid(problem);
+  std::ptrdiff_t const height = y.extent(1);
+  std::ptrdiff_t const width = y.extent(2);
+  std::ptrdiff_t const in_height = x.extent(1);
+  std::ptrdiff_t const in_row = x.extent(2) * x.extent(3);
+  std::ptrdiff_t const out_row = width * y.extent(3);
+  std::ptrdiff_t const across = (width + side - 1) / side;
+  std::ptrdiff_t const down = (height + side - 1) / side;
+  std::ptrdiff_t const phases = dilation * dilation;
+  std::ptrdiff_t const count = y.extent(0) * down * across * phases;
+  auto const tile_at = [&](std::ptrdiff_t index) {
+    std::ptrdiff_t const cell = index / phases;
+    std::ptrdiff_t const r = cell / across % down * side + index % phases / dilation;
+    std::ptrdiff_t const c = cell % across * side + index % dilation;
+    std::ptrdiff_t const n = cell / across / down;
+    return winograd_tile<T>{.x = x.data() + (n * in_height + r) * in_row + c * x.extent(3),
+                            .y = y.data() + (n * height + r) * out_row + c * y.extent(3),
+                            .rows = static_cast<int>(in_height - r),
+                            .columns = static_cast<int>(x.extent(2) - c),
+                            .out_rows = static_cast<int>(height - r),
+                            .out_columns = static_cast<int>(width - c)};
+  };
+  std::ptrdiff_t const parts = std::max(threads.count, 1);
+  for_each_range(threads, parts, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t part = begin; part < end; ++part) {
+      auto const job = make_job(part);
+      std::array<winograd_tile<T>, most_at_once> tiles{};
+      std::size_t held = 0;
+      for (std::ptrdiff_t index = count * part / parts; index < count * (part + 1) / parts;
+           ++index) {
+        auto const tile = tile_at(index);
+        if (tile.out_rows > 0 && tile.out_columns > 0) tiles[held++] = tile;
+        if (held == at_once) {
+          job.run({tiles.data(), held});
+          held = 0;
+        }
+      }
+      if (held > 0) job.run({tiles.data(), held});
+    }
+  });
+}
 
 /// What one thread does with one block of tiles.
 struct winograd_job {
@@ -141,7 +193,7 @@ struct winograd_job {
   std::ptrdiff_t out_row;  // values between neighbouring rows of the output
 
   template <class Registers>
-  [[gnu::always_inline]] inline void gather(winograd_tile const& tile, float* to) const {
+  [[gnu::always_inline]] inline void gather(winograd_tile<float> const& tile, float* to) const {
     std::ptrdiff_t const channels = problem.in.channels;
     std::ptrdiff_t const dilation = problem.geometry.dilation;
     float const* pixels[36];
@@ -154,7 +206,7 @@ struct winograd_job {
       winograd_input_tile<Registers>(pixels, k, to + k, block.input_step);
   }
   template <class Registers, int Outputs>
-  [[gnu::always_inline]] inline void scatter(winograd_tile const& tile, float const* from,
+  [[gnu::always_inline]] inline void scatter(winograd_tile<float> const& tile, float const* from,
                                              int first, int width) const {
     std::ptrdiff_t const filters = problem.out.channels;
     std::ptrdiff_t const dilation = problem.geometry.dilation;
@@ -173,39 +225,39 @@ struct winograd_job {
                                                 .relu = problem.relu});
   }
 
-  [[gnu::target("avx2,fma")]] void gather_avx2(std::span<winograd_tile const> tiles) const {
+  [[gnu::target("avx2,fma")]] void gather_avx2(std::span<winograd_tile<float> const> tiles) const {
     for (std::size_t t = 0; t < tiles.size(); ++t)
       gather<avx2_registers>(tiles[t],
                              input + static_cast<std::ptrdiff_t>(t) * problem.in.channels);
   }
-  [[gnu::target("avx512f")]] void gather_avx512(std::span<winograd_tile const> tiles) const {
+  [[gnu::target("avx512f")]] void gather_avx512(std::span<winograd_tile<float> const> tiles) const {
     for (std::size_t t = 0; t < tiles.size(); ++t)
       gather<avx512_registers>(tiles[t],
                                input + static_cast<std::ptrdiff_t>(t) * problem.in.channels);
   }
   template <int Outputs>
-  [[gnu::target("avx2,fma")]] void scatter_avx2(std::span<winograd_tile const> tiles, int first,
-                                                int width) const {
+  [[gnu::target("avx2,fma")]] void scatter_avx2(std::span<winograd_tile<float> const> tiles,
+                                                int first, int width) const {
     for (std::size_t t = 0; t < tiles.size(); ++t)
       scatter<avx2_registers, Outputs>(tiles[t], output + static_cast<std::ptrdiff_t>(t) * width,
                                        first, width);
   }
   template <int Outputs>
-  [[gnu::target("avx512f")]] void scatter_avx512(std::span<winograd_tile const> tiles, int first,
-                                                 int width) const {
+  [[gnu::target("avx512f")]] void scatter_avx512(std::span<winograd_tile<float> const> tiles,
+                                                 int first, int width) const {
     for (std::size_t t = 0; t < tiles.size(); ++t)
       scatter<avx512_registers, Outputs>(tiles[t], output + static_cast<std::ptrdiff_t>(t) * width,
                                          first, width);
   }
   template <int Outputs>
-  void scatter_all(std::span<winograd_tile const> tiles, int first, int width) const {
+  void scatter_all(std::span<winograd_tile<float> const> tiles, int first, int width) const {
     if (weights.blocks.set == instruction_set::avx512)
       scatter_avx512<Outputs>(tiles, first, width);
     else
       scatter_avx2<Outputs>(tiles, first, width);
   }
 
-  void run(std::span<winograd_tile const> tiles) const {
+  void run(std::span<winograd_tile<float> const> tiles) const {
     constexpr float no_bias[32] = {};
     filter_blocks const& blocks = weights.blocks;
     int const channels = problem.in.channels;
@@ -252,59 +304,21 @@ struct winograd_job {
 inline void winograd_convolve(exec::threads threads, layer_problem const& problem,
                               winograd_weights const& weights, float* scratch,
                               view<float const, 4> x, view<float, 4> y) {
-  std::ptrdiff_t const dilation = problem.geometry.dilation;
-  std::ptrdiff_t const side = winograd_grid(problem);
-  std::ptrdiff_t const height = y.extent(1);
-  std::ptrdiff_t const width = y.extent(2);
-  std::ptrdiff_t const in_height = x.extent(1);
-  std::ptrdiff_t const in_row = x.extent(2) * x.extent(3);
-  std::ptrdiff_t const out_row = width * y.extent(3);
-  std::ptrdiff_t const across = (width + side - 1) / side;
-  std::ptrdiff_t const down = (height + side - 1) / side;
-  // Cells of the grid in row-major order; in each, one tile per phase of the dilation.
-  std::ptrdiff_t const phases = dilation * dilation;
-  std::ptrdiff_t const count = y.extent(0) * down * across * phases;
   winograd_block const block{problem};
-  auto const tile_at = [&](std::ptrdiff_t index) {
-    std::ptrdiff_t const cell = index / phases;
-    std::ptrdiff_t const r = cell / across % down * side + index % phases / dilation;
-    std::ptrdiff_t const c = cell % across * side + index % dilation;
-    std::ptrdiff_t const n = cell / across / down;
-    return winograd_tile{.x = x.data() + (n * in_height + r) * in_row + c * x.extent(3),
-                         .y = y.data() + (n * height + r) * out_row + c * y.extent(3),
-                         .rows = static_cast<int>(in_height - r),
-                         .columns = static_cast<int>(x.extent(2) - c),
-                         .out_rows = static_cast<int>(height - r),
-                         .out_columns = static_cast<int>(width - c)};
-  };
-  std::ptrdiff_t const parts = std::max(threads.count, 1);
-  for_each_range(threads, parts, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    for (std::ptrdiff_t part = begin; part < end; ++part) {
-      float* const own = scratch + static_cast<std::size_t>(part) * block.values(problem);
-      float* const zeros = own + 36 * (block.input_step + block.output_step);
-      std::fill_n(zeros, problem.in.channels, 0.0F);
-      winograd_job const job{.problem = problem,
-                             .weights = weights,
-                             .block = block,
-                             .input = own,
-                             .output = own + 36 * block.input_step,
-                             .zeros = zeros,
-                             .in_row = in_row,
-                             .out_row = out_row};
-      std::array<winograd_tile, 14> tiles{};
-      std::size_t held = 0;
-      for (std::ptrdiff_t index = count * part / parts; index < count * (part + 1) / parts;
-           ++index) {
-        auto const tile = tile_at(index);
-        if (tile.out_rows > 0 && tile.out_columns > 0) tiles[held++] = tile;
-        if (held == static_cast<std::size_t>(block.tiles)) {
-          job.run({tiles.data(), held});
-          held = 0;
-        }
-      }
-      if (held > 0) job.run({tiles.data(), held});
-    }
-  });
+  for_each_winograd_tile<float>(
+      threads, problem, x, y, static_cast<std::size_t>(block.tiles), [&](std::ptrdiff_t part) {
+        float* const own = scratch + static_cast<std::size_t>(part) * block.values(problem);
+        float* const zeros = own + 36 * (block.input_step + block.output_step);
+        std::fill_n(zeros, problem.in.channels, 0.0F);
+        return winograd_job{.problem = problem,
+                            .weights = weights,
+                            .block = block,
+                            .input = own,
+                            .output = own + 36 * block.input_step,
+                            .zeros = zeros,
+                            .in_row = x.extent(2) * x.extent(3),
+                            .out_row = y.extent(2) * y.extent(3)};
+      });
 }
 
 #else
