@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <septum/core/error.hpp>
+#include <septum/image/border.hpp>
 #include <utility>
 
 #include "signals.hpp"
@@ -24,9 +25,8 @@ bool is_constant(septum::image const& pixels) {
 }
 
 std::size_t mirrored(std::ptrdiff_t index, std::size_t extent) {
-  auto const n = static_cast<std::ptrdiff_t>(extent);
-  index = (index % (2 * n) + 2 * n) % (2 * n);
-  return static_cast<std::size_t>(index < n ? index : 2 * n - 1 - index);
+  return static_cast<std::size_t>(
+      septum::mirrored_index(index, static_cast<std::ptrdiff_t>(extent)));
 }
 
 // The image continued by its mirror image, so that a net sees every pixel.

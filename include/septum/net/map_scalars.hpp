@@ -25,7 +25,7 @@ class map_scalars {
       takes[k] = layers[k].reduced && layers[k].reduced->takes_bfloat16(problems[k]);
       any = any || takes[k];
     }
-    SEPTUM_EXPECTS(any, unsupported_error("septum.net.8",
+    SEPTUM_EXPECTS(any, unsupported_error("septum.net.11",
                                           "this backend has no kernels for bfloat16; use float, or "
                                           "the backend eigen or onednn"));
     for (std::size_t k = 0; k + 1 < layers.size(); ++k)
