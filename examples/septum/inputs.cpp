@@ -72,6 +72,24 @@ std::optional<frame_header> png_header(fs::path const& path) {
                       .channels = samples[std::min<std::size_t>(start[25], 6)]};
 }
 
+// Extents of a frame of PNGs, one with all channels or one each; nothing for other files, nor for
+// PNGs that do not fit together, which reading them refuses with their names.
+std::optional<frame_header> png_header(std::vector<fs::path> const& files) {
+  std::optional<frame_header> whole;
+  for (auto const& file : files) {
+    auto const part = png_header(file);
+    if (!part) return std::nullopt;
+    if (files.size() > 1 && part->channels != 1) return std::nullopt;
+    if (whole && (whole->height != part->height || whole->width != part->width))
+      return std::nullopt;
+    if (whole)
+      ++whole->channels;
+    else
+      whole = part;
+  }
+  return whole;
+}
+
 input_frame one_image(fs::path const& path, std::int64_t index) {
   return {path.string(),
           path.stem().string(),
@@ -108,12 +126,19 @@ bool append_series(std::vector<input_frame>& frames, fs::path const& path,
   reader->expect_equal_pages();
   auto const axes =
       described.value_or(septum::io::tiff_axes{.frames = reader->size(), .channels = 1});
+  auto const& first = reader->page(0);
+  frame_header const header{
+      .height = first.height, .width = first.width, .channels = axes.channels * first.samples};
   for (std::size_t t = 0; t < axes.frames; ++t)
-    frames.push_back({path.string(), path.stem().string() + "_t" + padded(t, axes.frames),
-                      static_cast<std::int64_t>(t), [reader, axes, t] {
+    frames.push_back({path.string(),
+                      path.stem().string() + "_t" + padded(t, axes.frames),
+                      static_cast<std::int64_t>(t),
+                      [reader, axes, t] {
                         return septum::io::scaled_image{
                             septum::io::read_tiff_frame(*reader, axes, t), reader->pixel_size_um()};
-                      }});
+                      },
+                      {},
+                      header});
   return true;
 }
 
@@ -129,6 +154,7 @@ septum::io::channel_file parse_channel(std::string const& text) {
 }
 
 frame_header read_header(input_frame const& frame) {
+  if (frame.header) return *frame.header;
   frame_header header;
   for (auto const& file : frame.files)
     if (fs::is_regular_file(file))
@@ -142,13 +168,12 @@ frame_header read_header(input_frame const& frame) {
     header.by_rows = true;
     return header;
   }
-  if (frame.files.size() == 1)
-    if (auto const png = png_header(frame.files.front())) {
-      header.height = png->height;
-      header.width = png->width;
-      header.channels = png->channels;
-      return header;
-    }
+  if (auto const png = png_header(frame.files)) {
+    header.height = png->height;
+    header.width = png->width;
+    header.channels = png->channels;
+    return header;
+  }
   auto const shape = frame.load().pixels.shape();
   header.height = shape[0];
   header.width = shape[1];

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <septum/image/normalize_rows.hpp>
 #include <septum/image/types.hpp>
 #include <septum/io/image.hpp>
@@ -11,16 +12,6 @@
 #include <vector>
 
 namespace program {
-
-/// One frame to segment; nothing is decoded before `load` is called.
-struct input_frame {
-  std::string source;      ///< what cells.csv calls the image
-  std::string stem;        ///< names the files written for it
-  std::int64_t index = 0;  ///< frame number
-  std::function<septum::io::scaled_image()> load;
-  /// that hold its channels: one with all of them, or one each; empty where it is a part of a file
-  std::vector<std::filesystem::path> files{};
-};
 
 /// What is known of a frame before it is decoded.
 struct frame_header {
@@ -31,7 +22,18 @@ struct frame_header {
   bool by_rows = false;          ///< whether it can be read row by row: a TIFF
 };
 
-/// Reads the extents of a frame; frames that are no TIFF are decoded for it.
+/// One frame to segment; nothing is decoded before `load` is called.
+struct input_frame {
+  std::string source;      ///< what cells.csv calls the image
+  std::string stem;        ///< names the files written for it
+  std::int64_t index = 0;  ///< frame number
+  std::function<septum::io::scaled_image()> load;
+  /// that hold its channels: one with all of them, or one each; empty where it is a part of a file
+  std::vector<std::filesystem::path> files{};
+  std::optional<frame_header> header{};  ///< where listing the frame has read it
+};
+
+/// Reads the extents of a frame; frames that are neither TIFF nor PNG are decoded for it.
 [[nodiscard]] frame_header read_header(input_frame const& frame);
 
 /// A frame of TIFFs that is read row by row.
