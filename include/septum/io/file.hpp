@@ -98,11 +98,7 @@ namespace detail {
         detail::shown(path) + ": no memory for the " + to_text(size) + " bytes of this file",
         fault::resource};
   }
-  std::size_t const got = detail::read_some(file, path, data.get(), size, 0);
-  if (got != size)
-    throw io_error{"septum.file.7", detail::shown(path) + ": expected " + to_text(size) +
-                                        " bytes, found " + to_text(got) +
-                                        ": the file shrank while it was read"};
+  detail::read_all(file, path, data.get(), size, 0);
   return {std::move(data), size};
 }
 

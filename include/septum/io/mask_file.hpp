@@ -73,14 +73,8 @@ class mask_file {
   void load(std::size_t row) {
     std::size_t const rows = std::min(rows_at_once(), static_cast<std::size_t>(rows_) - row);
     held_.resize(rows * row_words_);
-    std::size_t const bytes = rows * row_bytes();
-    std::size_t const got =
-        detail::read_some(file_, path_, reinterpret_cast<std::byte*>(held_.data()), bytes,
-                          static_cast<std::int64_t>(row * row_bytes()));
-    if (got != bytes)
-      throw io_error{"septum.file.7", detail::shown(path_) + ": expected " + to_text(bytes) +
-                                          " bytes, found " + to_text(got) +
-                                          ": the file shrank while it was read"};
+    detail::read_all(file_, path_, reinterpret_cast<std::byte*>(held_.data()), rows * row_bytes(),
+                     static_cast<std::int64_t>(row * row_bytes()));
     first_held_ = row;
   }
 

@@ -1,5 +1,4 @@
 #pragma once
-#include <septum/core/text.hpp>
 #include <septum/io/file.hpp>
 
 #include <algorithm>
@@ -52,12 +51,7 @@ class byte_source {
         : path{where}, file{open_regular_file(where)}, size{file_size(file, where)} {}
 
     void read(std::uint64_t offset, std::byte* target, std::size_t count) const {
-      std::size_t const got =
-          read_some(file, path, target, count, static_cast<std::int64_t>(offset));
-      if (got != count)
-        throw io_error{"septum.file.7", shown(path) + ": expected " + to_text(count) +
-                                            " bytes, found " + to_text(got) +
-                                            ": the file shrank while it was read"};
+      read_all(file, path, target, count, static_cast<std::int64_t>(offset));
     }
 
     std::filesystem::path path;

@@ -217,6 +217,16 @@ inline void write_all(descriptor const& file, fs::path const& shown_path, std::b
   return done;
 }
 
+/// Reads `size` bytes that the file had when it was opened.
+/// throws     io_error when it shrank meanwhile or cannot be read
+inline void read_all(descriptor const& file, fs::path const& path, std::byte* data,
+                     std::size_t size, std::int64_t offset) {
+  std::size_t const got = read_some(file, path, data, size, offset);
+  if (got != size)
+    throw io_error{"septum.file.7", shown(path) + ": expected " + to_text(size) + " bytes, found " +
+                                        to_text(got) + ": the file shrank while it was read"};
+}
+
 /// Makes the content of a file durable. Pipes and devices cannot be synchronised; that is no error.
 inline void sync_file(descriptor const& file, fs::path const& path) {
   if (checked_call(system_call::sync, path, [&] { return ::fsync(file.get()); }) == 0) return;
