@@ -31,14 +31,6 @@ inline void require_seed_extent(labels const& seeds, probabilities const& maps) 
                                           std::to_string(maps.shape()[1])));
 }
 
-/// Non-zero labels as a mask.
-[[nodiscard]] inline mask mask_of(labels const& cells) {
-  mask pixels = mask::from_shape(cells.shape());
-  std::transform(cells.begin(), cells.end(), pixels.begin(),
-                 [](std::int32_t label) { return static_cast<std::uint8_t>(label != 0); });
-  return pixels;
-}
-
 }  // namespace detail
 
 /// A Refiner that grows the given labels (nuclei) into cells exactly as the paper's program did:

@@ -10,6 +10,7 @@
 #include <septum/image/regions.hpp>
 #include <septum/image/types.hpp>
 #include <septum/image/watershed.hpp>
+#include <septum/segment/detail/class_maps.hpp>
 #include <septum/segment/refiners.hpp>
 
 #include <algorithm>
@@ -98,17 +99,13 @@ struct grown_cores {
     for (std::size_t p = 0; p < cells.size(); ++p)
       if (cores.data()[p] != 0) has_core[static_cast<std::size_t>(cells.data()[p])] = true;
     std::int32_t const before = largest_label(cores);
-    mask inside = mask::from_shape(cells.shape());
-    xt::xtensor<float, 2> depth = xt::xtensor<float, 2>::from_shape(cells.shape());
-    std::size_t const classes = maps.shape()[2];
     for (std::size_t p = 0; p < cells.size(); ++p) {
       std::int32_t const cell = cells.data()[p];
-      inside.data()[p] = cell != 0 ? 1 : 0;
-      float const* const pixel = maps.data() + p * classes;
-      depth.data()[p] = -(pixel[Class] + ... + pixel[More]);
       if (cell != 0 && !has_core[static_cast<std::size_t>(cell)]) cores.data()[p] = before + cell;
     }
-    cells = watershed(depth, cores, inside, {.neighbours = neighbours}, threads);
+    auto height = detail::class_map<Class, More...>(maps, threads);
+    for (float& value : height) value = -value;
+    cells = watershed(height, cores, detail::mask_of(cells), {.neighbours = neighbours}, threads);
     // In raster order of their first pixels, as those of threshold<>.
     std::vector<std::int32_t> number(static_cast<std::size_t>(largest_label(cells)) + 1, 0);
     std::int32_t count = 0;

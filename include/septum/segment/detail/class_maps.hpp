@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace septum::inline SEPTUM_ABI::detail {
@@ -33,6 +34,14 @@ template <int... Classes>
         result.data()[r * columns + c] = (source(r, c, Classes) + ...);
   });
   return result;
+}
+
+/// Non-zero labels as a mask.
+[[nodiscard]] inline mask mask_of(labels const& cells) {
+  mask pixels = mask::from_shape(cells.shape());
+  std::transform(cells.begin(), cells.end(), pixels.begin(),
+                 [](std::int32_t label) { return static_cast<std::uint8_t>(label != 0); });
+  return pixels;
 }
 
 }  // namespace septum::inline SEPTUM_ABI::detail
