@@ -237,25 +237,38 @@ struct training_setup {
   }
 };
 
-// Refuses a run that would not fit. Beside the maps of a step: what kernels keep of them for the
-// way back, the weights' gradient of every thread, and the parameters with their copies.
+// Most inputs of one step and of one pass of validation.
+struct batch_counts {
+  int step = 0;
+  int validation = 0;
+};
+
+int largest_batch(septum::patch_batches const& batches) {
+  return static_cast<int>(
+      std::min<std::ptrdiff_t>(batches.options().batch_size, batches.patches_per_epoch()));
+}
+
+// Refuses a run that would not fit. Beside the maps of a step and of validation: what kernels keep
+// of a step's for the way back, the weights' gradient of every thread, and the parameters with
+// their copies.
 template <class Trainer>
-void require_memory(training_setup const& setup, Trainer const& trainer) {
+void require_memory(training_setup const& setup, Trainer const& trainer, batch_counts inputs) {
   auto const& [data, request, common, properties, planned] = setup;
   int const side = setup.field() + (request.dense() ? request.crop - 1 : 0);
-  int const batch = request.dense() ? request.crops : request.batch;
   std::uint64_t const maps =
-      trainer.buffer_bytes((batch + request.parts - 1) / request.parts, side, side);
+      trainer.buffer_bytes((inputs.step + request.parts - 1) / request.parts, side, side);
   std::uint64_t parameters = 0;
   for (auto const& slice : properties.layout) parameters += slice.count * sizeof(float);
   auto const threads = static_cast<std::uint64_t>(common.executor().count);
   memory_plan plan;
   plan.add("program and images", resident_bytes());
   plan.add("maps of a step", maps + maps / 2);
+  plan.add("maps of validation", trainer.validation_bytes(inputs.validation, side, side));
   plan.add("parameters",
            parameters * (24 + 2 * threads + static_cast<std::uint64_t>(request.parts)));
-  plan.add("batches", 4 * static_cast<std::uint64_t>(batch) * static_cast<std::uint64_t>(side) *
-                          static_cast<std::uint64_t>(side) * sizeof(float) *
+  plan.add("batches", 4 * static_cast<std::uint64_t>(std::max(inputs.step, inputs.validation)) *
+                          static_cast<std::uint64_t>(side) * static_cast<std::uint64_t>(side) *
+                          sizeof(float) *
                           static_cast<std::uint64_t>(properties.training.input_channels));
   plan.add("overhead", overhead_bytes(common.executor().count, plan.total() - resident_bytes()));
   *planned = std::max(*planned, plan.total());
@@ -315,7 +328,8 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
       threads};
   auto trainer = setup.make_run(make_schedule(request, run.seed), optimizer);
   trainer.deal(deal_parts(request.parts));
-  require_memory(setup, trainer);
+  require_memory(setup, trainer,
+                 {.step = largest_batch(training), .validation = largest_batch(validation)});
   auto state = trainer.start();
   run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
                   patches);
@@ -373,7 +387,8 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
       {.window = field, .side = request.crop}, threads);
   auto trainer = setup.make_run(std::move(schedule), optimizer);
   trainer.deal(deal_parts(request.parts));
-  require_memory(setup, trainer);
+  require_memory(setup, trainer,
+                 {.step = request.crops, .validation = validation.options().batch_size});
   auto state = trainer.start();
   run_training<O>(data, request, common, run, training, validation, trainer, state, seconds,
                   patches);

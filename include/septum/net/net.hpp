@@ -171,7 +171,11 @@ class network {
   /// Bytes that maps would take for one input of height x width pixels; in strips, which large
   /// frames run in, this depends on the width only.
   [[nodiscard]] std::size_t buffer_bytes(int height, int width) const {
-    return plan_storage(1, assembly_.rows(height, width)).total();
+    return buffer_bytes(1, height, width);
+  }
+  /// The same for a batch of inputs.
+  [[nodiscard]] std::size_t buffer_bytes(int batch, int height, int width) const {
+    return plan_storage(batch, assembly_.rows(height, width)).total();
   }
 
  private:

@@ -234,6 +234,10 @@ class training_run {
   [[nodiscard]] std::size_t buffer_bytes(int batch, int height, int width) const {
     return gradient_of_.buffer_bytes(batch, height, width);
   }
+  /// Bytes of the maps of validation, which are held beside those of a step.
+  [[nodiscard]] std::size_t validation_bytes(int batch, int height, int width) const {
+    return validation_net_.buffer_bytes(batch, height, width);
+  }
   /// Deals the batch of every step out from now on.
   void deal(gradient_parts parts) { parts_ = parted_gradient{std::move(parts)}; }
 
