@@ -20,6 +20,8 @@
 #include <string>
 #include <utility>
 
+#include "file_kinds.hpp"
+
 namespace program {
 namespace {
 
@@ -27,23 +29,9 @@ namespace fs = std::filesystem;
 namespace io = septum::io;
 using json = nlohmann::ordered_json;
 
-std::string extension_of(fs::path const& path) {
-  auto extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
-}
-bool is_tiff(fs::path const& path) {
-  auto const extension = extension_of(path);
-  return extension == ".tif" || extension == ".tiff";
-}
 bool is_image(fs::path const& path) {
   auto const extension = extension_of(path);
   return is_tiff(path) || extension == ".png" || extension == ".npy" || extension == ".npz";
-}
-bool is_areas(fs::path const& path) {
-  auto const extension = extension_of(path);
-  return extension == ".zip" || extension == ".roi";
 }
 bool is_ome(fs::path const& path) { return extension_of(path.stem()) == ".ome"; }
 

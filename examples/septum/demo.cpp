@@ -29,7 +29,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct arguments {
+struct demo_arguments {
   fs::path out = "quickstart";
   int frames = 24;
   int side = 320;
@@ -37,7 +37,7 @@ struct arguments {
 };
 
 // The annotated frame: another colony, seen late, when cells touch.
-septum::io::dataset annotated_frame(arguments const& given, common_options const& common,
+septum::io::dataset annotated_frame(demo_arguments const& given, common_options const& common,
                                     fs::path const& folder) {
   auto other = common;
   other.seed = common.seed + 1'000;
@@ -72,7 +72,7 @@ measurement measure_and_report(fs::path const& folder, std::vector<input_frame> 
   return measured;
 }
 
-void demo(arguments const& given, common_options const& common) {
+void demo(demo_arguments const& given, common_options const& common) {
   septum::io::output_folder folder{given.out};
   say(common, "1/6  A colony with known truth, simulated");
   auto const movie = simulate_movie("bacteria", given.frames, {given.side, given.side}, 8, common);
@@ -143,7 +143,7 @@ void demo(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_demo(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<demo_arguments>();
   CLI::App& command = *app.add_subcommand(
       "demo",
       "The whole job on a simulated colony: simulate, train, segment, track, score, report");

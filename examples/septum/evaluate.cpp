@@ -15,7 +15,7 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct evaluate_arguments {
   std::filesystem::path prediction;
   std::filesystem::path truth;
   std::filesystem::path cells;
@@ -38,7 +38,7 @@ void evaluate_classes(published_request const& request, common_options const& co
   print_json(common, scores);
 }
 
-void evaluate(arguments const& given, common_options const& common) {
+void evaluate(evaluate_arguments const& given, common_options const& common) {
   published_request const published{given.prediction, given.truth, given.nuclei, given.classes,
                                     given.class_score_min};
   if (!given.classes.empty()) {
@@ -86,7 +86,7 @@ void evaluate(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_evaluate(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<evaluate_arguments>();
   CLI::App& command = *app.add_subcommand("evaluate", "Scores a segmentation against truth");
   command.footer(
       "AP and F1 as StarDist counts them (IoU >= threshold, one to one), Jaccard and Dice as the\n"

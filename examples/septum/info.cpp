@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "file_kinds.hpp"
 #include "gpu.hpp"
 #include "inputs.hpp"
 #include "models.hpp"
@@ -33,7 +34,7 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
-struct arguments {
+struct info_arguments {
   fs::path subject;
   bool plan = false;
   std::string model;
@@ -180,14 +181,8 @@ json describe_arrays(fs::path const& path) {
   return result;
 }
 
-// Areas of ImageJ rather than arrays of NumPy.
-bool is_areas(fs::path const& path) {
-  return path.extension() == ".roi" || path.extension() == ".zip";
-}
-
 bool is_tiff_series(fs::path const& path) {
-  auto const extension = path.extension();
-  return (extension == ".tif" || extension == ".tiff") && septum::io::tiff_reader{path}.size() > 1;
+  return is_tiff(path) && septum::io::tiff_reader{path}.size() > 1;
 }
 
 // A plain rendering of nested JSON for people.
@@ -208,7 +203,7 @@ void print_lines(json const& value, std::string const& indent = "") {
 }
 
 // What `septum segment` of these images would need.
-void plan(arguments const& given, common_options const& common) {
+void plan(info_arguments const& given, common_options const& common) {
   if (given.subject.empty())
     throw septum::unsupported_error("septum.program.107",
                                     "--plan: name the image, movie or folder to segment");
@@ -222,7 +217,7 @@ void plan(arguments const& given, common_options const& common) {
   print_plan(plan_segmentation(frames, trained, request, common), common);
 }
 
-void info(arguments const& given, common_options const& common) {
+void info(info_arguments const& given, common_options const& common) {
   if (given.plan) return plan(given, common);
   json result;
   bool sound = true;
@@ -255,7 +250,7 @@ void info(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_info(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<info_arguments>();
   CLI::App& command = *app.add_subcommand(
       "info",
       "Says what this build can do, or what a model, an image or a data set holds and "

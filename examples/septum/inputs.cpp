@@ -43,7 +43,7 @@ std::vector<fs::path> paths_of(std::vector<septum::io::channel_file> const& file
   return paths;
 }
 
-bool is_tiff(fs::path const& path) {
+bool starts_like_tiff(fs::path const& path) {
   // Opening a pipe would wait for its writer.
   if (!fs::is_regular_file(path)) return false;
   std::ifstream file{path, std::ios::binary};
@@ -117,7 +117,7 @@ bool append_series(std::vector<input_frame>& frames, fs::path const& path,
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (extension != ".tif" && extension != ".tiff") return false;
-  if (!is_tiff(path)) return false;
+  if (!starts_like_tiff(path)) return false;
   auto const reader = std::make_shared<septum::io::tiff_row_reader>(path);
   auto const described = reader->axes();
   bool const series =
@@ -159,7 +159,8 @@ frame_header read_header(input_frame const& frame) {
   for (auto const& file : frame.files)
     if (fs::is_regular_file(file))
       header.file_bytes = std::max<std::uint64_t>(header.file_bytes, fs::file_size(file));
-  if (!frame.files.empty() && std::all_of(frame.files.begin(), frame.files.end(), is_tiff)) {
+  if (!frame.files.empty() &&
+      std::all_of(frame.files.begin(), frame.files.end(), starts_like_tiff)) {
     frame_rows source{frame};
     auto const rows = source.rows();
     header.height = static_cast<std::size_t>(rows.rows);

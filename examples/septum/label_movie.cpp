@@ -8,15 +8,12 @@
 #include <septum/io/tiff.hpp>
 #include <utility>
 
+#include "file_kinds.hpp"
+
 namespace program {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_tiff(fs::path const& path) {
-  auto const extension = path.extension();
-  return extension == ".tif" || extension == ".tiff" || extension == ".TIF" || extension == ".TIFF";
-}
 
 label_frame one_file(septum::io::frame_file const& file) {
   return {file.index, file.path.string(),

@@ -15,13 +15,13 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct measure_arguments {
   std::filesystem::path folder;
   std::filesystem::path out;
   measuring_arguments measuring;
 };
 
-void measure(arguments const& given, common_options const& common) {
+void measure(measure_arguments const& given, common_options const& common) {
   auto const results = find_results(given.folder);
   auto const request = measuring_request(results, given.measuring);
   auto const out = given.out.empty() ? given.folder / "measurements" : given.out;
@@ -53,7 +53,7 @@ void measure(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_measure(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<measure_arguments>();
   CLI::App& command = *app.add_subcommand(
       "measure", "Measures cells, growth, errors and localisation of segmented movies");
   command.footer(

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -18,6 +19,9 @@
 #include "options.hpp"
 
 namespace program {
+
+/// Stands for what is not known, in numbers that files and figures take.
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// What is measured, and how.
 struct measurement_request {

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/csv.hpp>
@@ -16,8 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using septum::io::csv_field;
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 void write_cells(fs::path const& path, measurement const& measured) {
   std::vector<std::string> columns{

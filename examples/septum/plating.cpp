@@ -17,17 +17,17 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct plating_arguments {
   std::vector<std::string> wells;
   std::filesystem::path out = "plating";
   evaluation_request scoring{.crop_px = 30};
 };
 
-septum::plating_curve score_wells(arguments const& given) {
+septum::plating_curve score_wells(plating_arguments const& given) {
   if (given.wells.size() % 3 != 0)
     throw septum::unsupported_error{"septum.program.64",
                                     "expected DENSITY PREDICTION TRUTH for every well, found " +
-                                        std::to_string(given.wells.size()) + " arguments"};
+                                        std::to_string(given.wells.size()) + " plating_arguments"};
   std::vector<septum::plating_point> points;
   for (std::size_t k = 0; k < given.wells.size(); k += 3) {
     auto const density = septum::parse_number<double>(given.wells[k]);
@@ -50,7 +50,7 @@ septum::plating_curve score_wells(arguments const& given) {
   return septum::make_plating_curve(std::move(points));
 }
 
-void plating(arguments const& given, common_options const& common) {
+void plating(plating_arguments const& given, common_options const& common) {
   auto const curve = score_wells(given);
   septum::io::output_folder folder{given.out};
   septum::io::csv_writer table{
@@ -84,7 +84,7 @@ void plating(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_plating(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<plating_arguments>();
   CLI::App& command = *app.add_subcommand(
       "plating", "Scores segmentations against truth as a function of plating density");
   command.footer(

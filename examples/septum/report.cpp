@@ -15,7 +15,7 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct report_arguments {
   std::filesystem::path folder;
   std::filesystem::path out;
   std::string title;
@@ -34,7 +34,7 @@ std::string now_text() {
   return text;
 }
 
-void report(arguments const& given, common_options const& common) {
+void write_report(report_arguments const& given, common_options const& common) {
   auto const results = find_results(given.folder);
   auto const request = measuring_request(results, given.measuring);
   auto const measured = measure_movie(request, common);
@@ -56,7 +56,7 @@ void report(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_report(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<report_arguments>();
   CLI::App& command =
       *app.add_subcommand("report", "One self-contained HTML page about a segmented movie");
   command.footer(
@@ -77,7 +77,7 @@ void register_report(CLI::App& app, common_options& common) {
                    "Do not say the time, so that equal results give equal bytes");
   add_measuring_options(command, given->measuring);
   add_common_options(command, common);
-  command.callback([given, &common] { report(*given, common); });
+  command.callback([given, &common] { write_report(*given, common); });
 }
 
 }  // namespace program

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <septum/core/text.hpp>
 #include <septum/image/outline.hpp>
@@ -26,8 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace report = septum::report;
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 std::string two(double value) { return std::isfinite(value) ? septum::to_text(value, 2) : "–"; }
 std::string count(std::size_t value) { return std::to_string(value); }

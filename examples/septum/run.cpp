@@ -15,7 +15,7 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct run_arguments {
   std::filesystem::path config;
   std::filesystem::path out;
   bool list = false;
@@ -31,7 +31,7 @@ void list_positions(experiment_config const& config, common_options const& commo
   print_json(common, {{"positions", positions}, {"out", config.out.string()}});
 }
 
-void run(arguments const& given, common_options const& common) {
+void run(run_arguments const& given, common_options const& common) {
   auto config = read_experiment(given.config);
   if (!given.out.empty()) config.out = given.out;
   if (given.list) {
@@ -85,7 +85,7 @@ void run(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_run(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<run_arguments>();
   CLI::App& command = *app.add_subcommand(
       "run", "Segments, tracks, measures and reports a whole experiment; goes on where it stopped");
   command.footer(

@@ -91,7 +91,7 @@ struct overrides {
   }
 };
 
-struct arguments {
+struct segment_arguments {
   image_arguments images;
   std::vector<std::filesystem::path> models;
   std::vector<std::filesystem::path> nuclei_models;
@@ -131,7 +131,7 @@ nlohmann::ordered_json classes_json(std::vector<class_summary> const& classes) {
 }
 
 // Published masks come from the most exact sums, unless something else is asked for.
-septum::convolution_algorithm convolution_of(arguments const& given) {
+septum::convolution_algorithm convolution_of(segment_arguments const& given) {
   using septum::convolution_algorithm;
   if (given.convolution == "winograd") return convolution_algorithm::winograd;
   if (given.convolution == "direct") return convolution_algorithm::direct;
@@ -141,7 +141,7 @@ septum::convolution_algorithm convolution_of(arguments const& given) {
 }
 
 // Without the net of the nuclei there is nothing that contours could start from.
-refinement refinement_of(arguments const& given) {
+refinement refinement_of(segment_arguments const& given) {
   auto refining = preset_refinement(given.preset, given.mode == "published");
   bool const no_nuclei = given.nuclei_models.empty() && needs_nuclei(refining);
   if (no_nuclei && given.mode != "published" && given.refining.method.empty())
@@ -179,7 +179,7 @@ void print_plan(segmentation_plan const& plan, common_options const& common) {
 
 namespace {
 
-void segment(arguments given, common_options const& common) {
+void segment(segment_arguments given, common_options const& common) {
   if (given.models.empty()) {
     given.models = {given.preset};
     if (given.preset == "cytoplasm" && given.nuclei_models.empty())
@@ -219,7 +219,7 @@ void segment(arguments given, common_options const& common) {
   print_json(common, summary);
 }
 
-void add_nuclei_options(CLI::App& command, arguments& given) {
+void add_nuclei_options(CLI::App& command, segment_arguments& given) {
   auto& refining = given.refining;
   command.add_option("--nuclei-model", given.nuclei_models,
                      "Model of the nuclei that seed the cells of cytoplasm and coculture; they are "
@@ -251,7 +251,7 @@ void add_nuclei_options(CLI::App& command, arguments& given) {
       ->check(CLI::Range(-1.0, 1.0));
 }
 
-void add_refining_options(CLI::App& command, arguments& given) {
+void add_refining_options(CLI::App& command, segment_arguments& given) {
   auto& refining = given.refining;
   command
       .add_option("--preset", given.preset,
@@ -317,7 +317,7 @@ void add_refining_options(CLI::App& command, arguments& given) {
 }  // namespace
 
 void register_segment(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<segment_arguments>();
   CLI::App& command = *app.add_subcommand("segment", "Segments images with a trained model");
   command.footer(
       "Example: septum segment movie/ --model bacteria.safetensors --out cells\n"

@@ -16,7 +16,7 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct simulate_arguments {
   std::string kind = "bacteria";
   int frames = 30;
   std::string size = "400x400";
@@ -39,7 +39,7 @@ septum::extent2 parse_size(std::string const& text) {
   return {*height, *width};
 }
 
-void simulate(arguments const& given, common_options const& common) {
+void simulate(simulate_arguments const& given, common_options const& common) {
   auto const movie =
       simulate_movie(given.kind, given.frames, parse_size(given.size), given.founders, common);
   write_simulation(given.out, given.kind, movie,
@@ -55,7 +55,7 @@ void simulate(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_simulate(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<simulate_arguments>();
   CLI::App& command =
       *app.add_subcommand("simulate", "Makes a movie of cells with labels and lineage truth");
   command.footer(

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct arguments {
+struct study_arguments {
   std::vector<fs::path> training;
   fs::path test;
   fs::path out;
@@ -96,7 +96,7 @@ std::vector<std::string> variant_names() {
   return names;
 }
 
-training_request recipe_of(arguments const& given, std::string const& variant) {
+training_request recipe_of(study_arguments const& given, std::string const& variant) {
   std::string const side = std::to_string(given.field);
   training_request request;
   request.net = "bn_feature_net_" + side + "x" + side;
@@ -108,7 +108,7 @@ training_request recipe_of(arguments const& given, std::string const& variant) {
 }
 
 // Trains a variant with one seed, segments the test image with it and scores that.
-nlohmann::ordered_json run(arguments const& given, std::string const& variant, int seed,
+nlohmann::ordered_json run(study_arguments const& given, std::string const& variant, int seed,
                            common_options const& common) {
   auto own = common;
   own.seed = common.seed + static_cast<std::uint64_t>(seed);
@@ -145,7 +145,7 @@ nlohmann::ordered_json run(arguments const& given, std::string const& variant, i
 }
 
 // What a kept run must share with the one that is asked for.
-std::string settings_of(arguments const& given, std::string const& variant,
+std::string settings_of(study_arguments const& given, std::string const& variant,
                         common_options const& common) {
   std::string text = variant + " field " + std::to_string(given.field) + " steps " +
                      std::to_string(given.steps) + " crop " + std::to_string(given.crop) +
@@ -156,8 +156,8 @@ std::string settings_of(arguments const& given, std::string const& variant,
 }
 
 // Runs that were done before are taken over, so that a study can be stopped at any time.
-nlohmann::ordered_json run_or_kept(arguments const& given, std::string const& variant, int seed,
-                                   common_options const& common) {
+nlohmann::ordered_json run_or_kept(study_arguments const& given, std::string const& variant,
+                                   int seed, common_options const& common) {
   auto const file = given.out / (variant + "_" + std::to_string(seed) + ".json");
   auto const settings = settings_of(given, variant, common);
   if (fs::exists(file)) {
@@ -194,7 +194,7 @@ double number(nlohmann::ordered_json const& value) {
   return value.is_number() ? value.get<double>() : 0.0;
 }
 
-void study(arguments given, common_options const& common) {
+void study(study_arguments given, common_options const& common) {
   fs::create_directories(given.out);
   if (given.variants.empty()) given.variants = variant_names();
   std::string csv =
@@ -242,7 +242,7 @@ void study(arguments given, common_options const& common) {
 }  // namespace
 
 void register_study(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<study_arguments>();
   CLI::App& command =
       *app.add_subcommand("study", "Compares variants of net and recipe on one test image");
   command.footer(

@@ -13,7 +13,7 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct track_arguments {
   std::vector<std::filesystem::path> labels;
   std::filesystem::path points;
   bool no_ctc = false;
@@ -25,7 +25,7 @@ void refuse(bool wrong, std::string const& message) {
   if (wrong) throw septum::unsupported_error{"septum.program.84", message};
 }
 
-void track(arguments const& given, common_options const& common) {
+void track(track_arguments const& given, common_options const& common) {
   bool const has_points = !given.points.empty();
   refuse(has_points == !given.labels.empty(),
          has_points ? "track: expected label images or --points, found both"
@@ -67,7 +67,7 @@ void track(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_track(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<track_arguments>();
   auto& request = given->request;
   CLI::App& command = *app.add_subcommand("track", "Tracks cells and finds their lineages");
   command.footer(

@@ -20,7 +20,7 @@
 namespace program {
 namespace {
 
-struct arguments {
+struct train_arguments {
   std::vector<std::filesystem::path> datasets;
   std::vector<std::string> channels;
   std::filesystem::path model;
@@ -50,7 +50,7 @@ double best_validation_error(std::vector<std::vector<septum::epoch_record>> cons
   return best;
 }
 
-void train(arguments const& given, common_options const& common) {
+void train(train_arguments const& given, common_options const& common) {
   auto const threads = common.executor();
   auto request = given.request;
   request.checkpoint = given.model;
@@ -91,7 +91,7 @@ void train(arguments const& given, common_options const& common) {
 }  // namespace
 
 void register_train(CLI::App& app, common_options& common) {
-  auto const given = std::make_shared<arguments>();
+  auto const given = std::make_shared<train_arguments>();
   auto& request = given->request;
   CLI::App& command = *app.add_subcommand("train", "Trains a net on annotated images");
   command.footer(
