@@ -148,6 +148,31 @@ class parts_of_layers {
     }
   }
 
+  // Products with as many threads side by side as the filters ask for.
+  void measure_products(map x, septum::view<float const, 3, septum::device_space> weights, map y,
+                        double work, double bytes) {
+    auto& context = contexts_.template get<septum::cuda>();
+    septum::shape const each{static_cast<int>(y.extent(1)), static_cast<int>(y.extent(2)),
+                             static_cast<int>(y.extent(3))};
+    auto const with = [&]<int Across>(std::integral_constant<int, Across>) {
+      using kernel = septum::convolve_product<Across>;
+      auto const blocks =
+          kernel::blocks(static_cast<int>(y.extent(0)), each, static_cast<int>(weights.extent(0)));
+      say("  products", seconds([&] {
+            context.launch(blocks, kernel{x, weights, {}, y, {}, false});
+          }),
+          work, bytes);
+    };
+    switch (septum::product_across(each.channels)) {
+      case 8:
+        return with(std::integral_constant<int, 8>{});
+      case 16:
+        return with(std::integral_constant<int, 16>{});
+      default:
+        return with(std::integral_constant<int, 25>{});
+    }
+  }
+
   void measure_winograd(septum::layer_problem const& problem,
                         septum::device_memory<float> const& parameters, map in, map out) {
     auto& context = contexts_.template get<septum::cuda>();
@@ -181,20 +206,9 @@ class parts_of_layers {
         0.0,
         4.0 *
             (share * static_cast<double>(problem.in.size()) + static_cast<double>(points.size())));
-    auto const product = [&]<int Across>(std::integral_constant<int, Across>) {
-      using kernel = septum::convolve_product<Across>;
-      map const x{points.data(), {36, 1, count, channels}};
-      map const y{products.data(), {36, 1, count, filters}};
-      say("  products, " + std::to_string(Across) + " across", seconds([&] {
-            context.launch(kernel::blocks(36, {1, count, filters}, 36),
-                           kernel{x, u, {}, y, {}, false});
-          }),
-          36.0 * count * channels * filters,
-          4.0 * static_cast<double>(points.size() + products.size()));
-    };
-    product(std::integral_constant<int, 8>{});
-    product(std::integral_constant<int, 16>{});
-    product(std::integral_constant<int, 25>{});
+    measure_products({points.data(), {36, 1, count, channels}}, u,
+                     {products.data(), {36, 1, count, filters}}, 36.0 * count * channels * filters,
+                     4.0 * static_cast<double>(points.size() + products.size()));
     auto const output = [&](auto const& kernel) {
       say("  output", seconds([&] {
             context.launch({count, filters / septum::winograd_pack}, kernel);

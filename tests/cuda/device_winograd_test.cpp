@@ -7,6 +7,7 @@
 #include <septum/net/device_ensemble.hpp>
 #include <septum/net/ensemble.hpp>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "../support/device_layer_run.hpp"
@@ -225,6 +226,27 @@ BOOST_AUTO_TEST_CASE(cudnn_leaves_winograd_to_own_kernels_in_f32_alone) {
       BOOST_TEST((sp::kernel<sp::cudnn, kind::conv, float>::grid(context, given.problem)) ==
                  (own ? 8 : 1));
     }
+}
+
+BOOST_AUTO_TEST_CASE(cudnn_leaves_whole_floats_to_own_products_in_inference) {
+  for (auto const [channels, precision, training] : {std::tuple{16, sp::gpu_precision::f32, false},
+                                                     {12, sp::gpu_precision::f32, false},
+                                                     {16, sp::gpu_precision::tf32, false},
+                                                     {16, sp::gpu_precision::f32, true}}) {
+    auto given = inference_case(conv_problem(1, 5, 6, channels, 16, 1, 1, true),
+                                convolution_algorithm::direct);
+    given.problem.training = training;
+    auto const expected = run_layer<sp::reference, kind::conv, double>(given).inference;
+    layer_on_device layer;
+    sp::device_contexts<sp::cudnn> contexts{layer.gpu.libraries(), {.precision = precision}};
+    auto const found = run_device_layer<sp::cudnn, kind::conv, float>(contexts.get<sp::cudnn>(),
+                                                                      contexts.stream(), given)
+                           .inference;
+    BOOST_TEST(relative_difference(found, expected) < (tolerance_of<sp::cuda, float>));
+    bool const own = channels == 16 && precision == sp::gpu_precision::f32 && !training;
+    BOOST_TEST(layer.gpu.library.workspaces.empty() == own);
+    BOOST_TEST(layer.launches_of<sp::convolve_product<8>>() == (own ? 1 : 0));
+  }
 }
 
 template <class Net>

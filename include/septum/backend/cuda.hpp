@@ -192,6 +192,10 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
     return problem.geometry.kernel == 1 && problem.geometry.stride == 1 &&
            problem.out.channels <= few_filters && problem.in.channels % pack_size<T> == 0;
   }
+  /// True where convolve_product takes the layer.
+  static bool in_products(layer_problem const& problem) {
+    return std::is_same_v<T, float> && blocked(problem) && problem.in.channels % product_depth == 0;
+  }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
                             map y, counter_rng) {
     forward(ctx, p, w, x, y);
@@ -220,11 +224,6 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
   static bool blocked(layer_problem const& problem) {
     return !few(problem) && problem.out.channels % block_filters == 0;
   }
-  /// True where convolve_product takes the layer.
-  static bool in_products(layer_problem const& problem) {
-    return std::is_same_v<T, float> && blocked(problem) && problem.in.channels % product_depth == 0;
-  }
-
   // Layers whose threads compute blocks of results, all with the weights transposed.
   static void in_blocks(context<cuda>& ctx, layer_problem const& problem,
                         view<T const, 1, device_space> parameters, const_map x, map y) {

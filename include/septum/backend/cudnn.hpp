@@ -158,7 +158,7 @@ struct kernel<cudnn, kind::conv, T> {
     using detail::cudnn_pass;
     plan p;
     p.problem = chosen(ctx, problem);
-    if (!own_is_better(p.problem)) {
+    if (!own_is_better(ctx, p.problem)) {
       if (std::is_same_v<T, float> && !problem.training && ctx.session->splits_factors())
         p.split =
             ctx.session->plan(detail::convolution_graph(split_problem(problem), cudnn_pass::fused,
@@ -285,18 +285,22 @@ struct kernel<cudnn, kind::conv, T> {
                              {id::y, y.data()}}},
                  scratch + split_bytes(problem));
   }
-  // The layer as it is asked for: Winograd's form is for factors that nothing rounds, where it
-  // outruns cuDNN's direct sums; tensor cores outrun it.
+  // True where factors are multiplied as they are, on ordinary cores.
+  static bool whole_floats(context<cudnn> const& ctx) {
+    return std::is_same_v<T, float> && ctx.session->options().precision == gpu_precision::f32 &&
+           !ctx.session->splits_factors();
+  }
+  // The layer as it is asked for: tensor cores outrun Winograd's form.
   static layer_problem chosen(context<cudnn> const& ctx, layer_problem problem) {
-    if (ctx.session->options().precision != gpu_precision::f32 || ctx.session->splits_factors())
-      problem.convolution = convolution_algorithm::direct;
+    if (!whole_floats(ctx)) problem.convolution = convolution_algorithm::direct;
     return problem;
   }
-  // Layers with few channels on one side leave tensor cores idle and are bound by memory.
-  static bool own_is_better(layer_problem const& problem) {
+  // Layers with few channels on one side leave tensor cores idle and are bound by memory. Whole
+  // floats septum's own products multiply faster than cuDNN.
+  static bool own_is_better(context<cudnn> const& ctx, layer_problem const& problem) {
     constexpr int least_channels = 8;
     return !problem.training && (own::few(problem) || problem.in.channels < least_channels ||
-                                 own::uses_winograd(problem));
+                                 (whole_floats(ctx) && own::in_products(problem)));
   }
   static std::shared_ptr<detail::cudnn_plan const> find(context<cudnn>& ctx,
                                                         layer_problem const& problem,
