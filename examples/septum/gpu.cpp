@@ -54,6 +54,7 @@ predictor make_gpu_predictor(septum::model const& trained, common_options const&
   auto const libraries = septum::open_device_libraries(septum::cuda_kernel_image());
   septum::device_inference_options const options{
       .cudnn = gpu_options(common),
+      .convolution = inference.convolution,
       .frames_in_flight = 1,
       .budget_bytes = inference.budget_bytes,
       .on_less_memory = [&common](std::string const& what) {

@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(one_dimension_is_a_correlation) {
     double v[6];
     winograd::input<double>(d, v);
     std::array<double, 6> u{};
-    winograd::weights(g, kernel, 1, u);
+    winograd::weights(g, kernel, 1, u.data());
     double m[6];
     for (std::size_t k = 0; k < 6; ++k) m[k] = u[k] * v[k];
     std::array<double, 4> y{};

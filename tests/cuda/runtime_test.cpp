@@ -54,6 +54,8 @@ BOOST_AUTO_TEST_CASE(names_of_entries_are_mangled_names_of_the_launch) {
   for (std::size_t at = 0; (at = text.find("v0_checked", at)) != std::string::npos;)
     text.replace(at, 10, "v0");
   BOOST_TEST(text == "void septum_for_each_index<" + functor + " >(" + functor + ", int, int)");
+  BOOST_TEST(demangled(septum::kernel_entry_name<septum::convolve_product<16>>())
+                 .find("void septum_for_each_block<septum::") == 0U);
   for (auto const& name : kernel_entry_names(septum::layer_functors<septum::float16>{}))
     BOOST_TEST(demangled(name).find("void septum_for_each_index<septum::") == 0U, name);
 }

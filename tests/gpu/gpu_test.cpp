@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <septum/backend/eigen.hpp>
 #include <septum/backend/reference.hpp>
 #include <septum/exec/cuda_kernel_image.hpp>
 #include <septum/image/adapt.hpp>
@@ -153,34 +154,137 @@ BOOST_AUTO_TEST_CASE(own_kernels_equal_the_reference) {
     pool.out = {window.out(31), window.out(29), 16};
     check(std::type_identity<kind::max_pool>{}, make_case(pool, 0, integer_values));
   }
-  for (auto const [channels, filters, kernel] :
-       {std::array{5, 7, 3}, {64, 32, 3}, {1, 32, 4}, {200, 3, 1}, {2, 64, 3}}) {
+  for (auto const [channels, filters, kernel] : {std::array{5, 7, 3},
+                                                 {64, 32, 3},
+                                                 {1, 32, 4},
+                                                 {200, 3, 1},
+                                                 {2, 64, 3},
+                                                 {12, 16, 3},
+                                                 {128, 200, 3},
+                                                 {200, 200, 1},
+                                                 {64, 128, 4}}) {
     auto const convolution = conv_problem(2, 9, 8, channels, filters, kernel, 2, true);
     check(std::type_identity<kind::conv>{},
           make_case(convolution, conv_parameters(convolution), normal_values));
   }
 }
 
-BOOST_AUTO_TEST_CASE(frames_equal_the_reference_and_tiles_change_no_byte) {
-  using net = sp::bn_feature_net_31x31<1, 3>;
+// Three times the rounding of a direct sum.
+BOOST_AUTO_TEST_CASE(winograd_equals_the_reference_whatever_the_workspace) {
+  for (auto const [channels, filters, kernel, dilation] : {std::array{32, 64, 3, 2},
+                                                           {64, 64, 4, 1},
+                                                           {64, 128, 3, 4},
+                                                           {128, 200, 3, 4},
+                                                           {64, 200, 4, 8},
+                                                           {8, 72, 3, 1}}) {
+    auto problem = conv_problem(2, 37, 51, channels, filters, kernel, dilation, true);
+    problem.training = false;
+    problem.convolution = sp::convolution_algorithm::winograd;
+    auto given = make_case(problem, conv_parameters(problem), normal_values);
+    for (auto* const values : {&given.x, &given.parameters})
+      *values = restored(stored<float>(*values));
+    auto const expected = run_layer<sp::reference, kind::conv, double>(given).inference;
+    std::vector<double> first;
+    for (std::size_t const megabytes : {1500U, 12U, 1U}) {
+      sp::device_contexts<sp::cuda> contexts{*gpu(), {.workspace_limit = megabytes << 20}};
+      auto const found = run_device_layer<sp::cuda, kind::conv, float>(contexts.get<sp::cuda>(),
+                                                                       contexts.stream(), given)
+                             .inference;
+      if (first.empty()) {
+        auto const difference = relative_difference(found, expected);
+        BOOST_TEST_MESSAGE(channels << " to " << filters << ", kernel " << kernel << ": "
+                                    << difference);
+        BOOST_TEST(difference < (3 * tolerance_of<sp::cudnn, float>));
+        first = found;
+      }
+      BOOST_TEST((found == first), megabytes << " MB");
+    }
+  }
+}
+
+// The net without its softmax on a frame: differences from sums in double.
+template <class Net>
+void check_logits() {
+  using dense = sp::fused_t<sp::fully_convolutional_t<Net>>;
+  constexpr auto layers = static_cast<std::size_t>(sp::base_stack_t<dense>::depth);
+  using logits = sp::truncated_t<dense, layers - 1>;
+  constexpr int side = 84;
+  constexpr int channels = sp::base_stack_t<Net>::input_channels;
+  auto const parameters = sp::fold_batch_norm<Net, float>(sp::he_normal<Net, float>({3, 1}));
+  auto const values = normal_values(static_cast<std::size_t>(side * side * channels), 9);
+  constexpr int rows = side + 1 - sp::base_stack_t<Net>::receptive_field;
+  constexpr int classes = sp::base_stack_t<Net>::output.channels;
+  sp::network<double> oracle{
+      sp::detail::assemble<logits, sp::reference, double, false>(sp::exec::threads{8})};
+  oracle.prepare(1, side, side);
+  std::vector<double> expected(static_cast<std::size_t>(rows * rows * classes));
+  oracle.forward(oracle.pack(std::vector<double>(parameters.begin(), parameters.end())),
+                 {values.data(), {1, side, side, channels}},
+                 {expected.data(), {1, rows, rows, classes}});
+  for (auto const convolution :
+       {sp::convolution_algorithm::direct, sp::convolution_algorithm::automatic}) {
+    sp::device_contexts<sp::cudnn> contexts{*gpu()};
+    sp::device_network<float> net{
+        sp::detail::assemble_on_device<logits, sp::cudnn, float>(contexts), convolution};
+    net.prepare(contexts.api(), 1, side, side);
+    auto const weights = net.upload(contexts.stream(), parameters);
+    auto const x = upload(contexts.stream(), stored<float>(values));
+    sp::device_memory<float> const y{contexts.api(), expected.size()};
+    net.forward(sp::view<float const, 1, sp::device_space>{weights.values()},
+                sp::view<float const, 4, sp::device_space>{x.data(), {1, side, side, channels}},
+                {y.data(), {1, rows, rows, classes}});
+    auto const difference = relative_difference(download(contexts.stream(), y), expected);
+    BOOST_TEST_MESSAGE("logits, field "
+                       << sp::base_stack_t<Net>::receptive_field << ", "
+                       << (convolution == sp::convolution_algorithm::direct ? "direct: "
+                                                                            : "automatic: ")
+                       << difference);
+    BOOST_TEST(difference < 2e-5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(logits_in_f32_are_those_of_sums_in_double_but_for_rounding) {
+  check_logits<sp::bn_feature_net_31x31<1, 3>>();
+  check_logits<sp::bn_feature_net_61x61<2, 3>>();
+}
+
+template <class Net>
+void check_frames(std::size_t rows, std::size_t columns) {
   std::vector<std::vector<float>> sets;
-  for (std::uint64_t k = 0; k < 2; ++k) sets.push_back(sp::he_normal<net, float>({k, 1}));
-  sp::image pixels = sp::image::from_shape({70, 90, 1});
+  for (std::uint64_t k = 0; k < 2; ++k) sets.push_back(sp::he_normal<Net, float>({k, 1}));
+  constexpr int channels = sp::base_stack_t<Net>::input_channels;
+  sp::image pixels = sp::image::from_shape({rows, columns, channels});
   auto const values = normal_values(pixels.size(), 9);
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels.data()[i] = static_cast<float>(values[i]);
-  auto const expected = sp::ensemble<net, sp::reference>{sets}.predict(pixels);
-  std::optional<sp::probabilities> first;
-  for (int const side : {1 << 20, 24, 13}) {
-    sp::device_ensemble<net> nets{sets, *gpu(), {.largest_tile = side}};
-    auto const found = nets.predict(pixels);
-    double most = 0.0;
-    for (std::size_t i = 0; i < found.size(); ++i)
-      most = std::max(most, std::abs(static_cast<double>(found.data()[i]) -
-                                     static_cast<double>(expected.data()[i])));
-    BOOST_TEST(most < 1e-5);
-    if (!first) first = found;
-    BOOST_TEST((found == *first));
+  auto const expected =
+      sp::ensemble<Net, sp::eigen>{
+          sets, {.threads = {8}, .convolution = sp::convolution_algorithm::direct}}
+          .predict(pixels);
+  for (auto const convolution :
+       {sp::convolution_algorithm::automatic, sp::convolution_algorithm::direct}) {
+    std::optional<sp::probabilities> first;
+    int heights = 0;
+    for (int const side : {1 << 20, 80, 50, 13}) {
+      sp::device_ensemble<Net> nets{
+          sets, *gpu(), {.convolution = convolution, .largest_tile = side}};
+      auto const found = nets.predict(pixels);
+      heights += nets.frames().tiles().tile_height;
+      double most = 0.0;
+      for (std::size_t i = 0; i < found.size(); ++i)
+        most = std::max(most, std::abs(static_cast<double>(found.data()[i]) -
+                                       static_cast<double>(expected.data()[i])));
+      BOOST_TEST(most < 2e-5);
+      if (!first) first = found;
+      BOOST_TEST((found == *first), "tiles of " << side);
+      BOOST_TEST((nets.predict(pixels) == *first));
+    }
+    BOOST_TEST(heights < 4 * (static_cast<int>(rows) + 1 - sp::base_stack_t<Net>::receptive_field));
   }
+}
+
+BOOST_AUTO_TEST_CASE(frames_equal_those_of_the_host_and_tiles_change_no_byte) {
+  check_frames<sp::bn_feature_net_31x31<1, 3>>(150, 170);
+  check_frames<sp::bn_feature_net_61x61<2, 3>>(250, 230);
 }
 
 // Noise with blobs, so that contours move, meet and part.

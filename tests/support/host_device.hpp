@@ -385,9 +385,13 @@ class host_device {
       septum::extent2 const extent{*static_cast<int*>(arguments[1]),
                                    *static_cast<int*>(arguments[2])};
       auto const seed = d.random();
-      if (d.when_ == order::eager)
+      bool const eager = d.when_ == order::eager;
+      if constexpr (septum::BlockKernel<F>)
+        return [=] { septum::for_each_block(extent, kernel, eager ? 0 : seed); };
+      else if (eager)
         return [=] { septum::for_each_index(septum::exec::serial{}, extent, kernel); };
-      return [=] { septum::for_each_index(septum::exec::shuffled{seed}, extent, kernel); };
+      else
+        return [=] { septum::for_each_index(septum::exec::shuffled{seed}, extent, kernel); };
     };
   }
 

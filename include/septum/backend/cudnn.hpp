@@ -40,7 +40,7 @@ struct cudnn_options {
   /// largest value on an H100), since tensor cores do not round their sums to nearest.
   bool split_factors = false;
   /// Upper bound for the scratch memory of one layer, bytes.
-  std::size_t workspace_limit = std::size_t{3} << 29;
+  std::size_t workspace_limit = default_workspace_limit;
   /// Folder for plans that were found before; empty keeps them in memory only.
   std::filesystem::path plan_folder{};
 };
@@ -157,8 +157,8 @@ struct kernel<cudnn, kind::conv, T> {
   static plan prepare(context<cudnn>& ctx, layer_problem const& problem) {
     using detail::cudnn_pass;
     plan p;
-    p.problem = problem;
-    if (!own_is_better(problem)) {
+    p.problem = chosen(ctx, problem);
+    if (!own_is_better(ctx, p.problem)) {
       if (std::is_same_v<T, float> && !problem.training && ctx.session->splits_factors())
         p.split =
             ctx.session->plan(detail::convolution_graph(split_problem(problem), cudnn_pass::fused,
@@ -170,7 +170,7 @@ struct kernel<cudnn, kind::conv, T> {
     if (p.split)
       ctx.device->reserve(split_bytes(problem) + p.split->workspace_bytes());
     else if (!p.fused && !p.product)
-      own::prepare(*ctx.device, problem);
+      own::prepare(*ctx.device, p.problem);
     if (problem.training) {
       if (problem.input_gradient) p.data = find(ctx, problem, cudnn_pass::backward_data);
       p.filter = find(ctx, problem, cudnn_pass::backward_filter);
@@ -185,6 +185,9 @@ struct kernel<cudnn, kind::conv, T> {
     return own::pack(*ctx.device, {p.problem}, parameters);
   }
   static saved make_saved(context<cudnn>&, plan const&) { return {}; }
+  static int grid(context<cudnn>& ctx, layer_problem const& problem) {
+    return own::grid(*ctx.device, chosen(ctx, problem));
+  }
 
   static void forward(context<cudnn>& ctx, plan const& p, packed const& w, const_map x, map y) {
     namespace id = detail::cudnn_id;
@@ -282,10 +285,22 @@ struct kernel<cudnn, kind::conv, T> {
                              {id::y, y.data()}}},
                  scratch + split_bytes(problem));
   }
-  // Layers with few channels on one side leave tensor cores idle and are bound by memory.
-  static bool own_is_better(layer_problem const& problem) {
+  // True where factors are multiplied as they are, on ordinary cores.
+  static bool whole_floats(context<cudnn> const& ctx) {
+    return std::is_same_v<T, float> && ctx.session->options().precision == gpu_precision::f32 &&
+           !ctx.session->splits_factors();
+  }
+  // The layer as it is asked for: tensor cores outrun Winograd's form.
+  static layer_problem chosen(context<cudnn> const& ctx, layer_problem problem) {
+    if (!whole_floats(ctx)) problem.convolution = convolution_algorithm::direct;
+    return problem;
+  }
+  // Layers with few channels on one side leave tensor cores idle and are bound by memory. Whole
+  // floats septum's own products multiply faster than cuDNN.
+  static bool own_is_better(context<cudnn> const& ctx, layer_problem const& problem) {
     constexpr int least_channels = 8;
-    return !problem.training && (own::few(problem) || problem.in.channels < least_channels);
+    return !problem.training && (own::few(problem) || problem.in.channels < least_channels ||
+                                 (whole_floats(ctx) && own::in_products(problem)));
   }
   static std::shared_ptr<detail::cudnn_plan const> find(context<cudnn>& ctx,
                                                         layer_problem const& problem,

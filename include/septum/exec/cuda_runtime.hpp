@@ -289,15 +289,15 @@ struct launch_shape {
   launch_extent grid;
   launch_extent block;
 };
+inline constexpr unsigned most_grid_rows = 65535;
 [[nodiscard]] constexpr launch_shape launch_shape_of(extent2 extent) {
   constexpr unsigned threads = 256;
-  constexpr unsigned most_rows = 65535;
   auto const rows = static_cast<unsigned>(std::max(extent.rows, 1));
   auto const columns = static_cast<unsigned>(std::max(extent.columns, 1));
   unsigned across = 1;  // threads along a row: the power of two that holds it, up to a block
   while (across < columns && across < threads) across *= 2;
   unsigned const down = threads / across;
-  return {{(columns + across - 1) / across, std::min((rows + down - 1) / down, most_rows), 1},
+  return {{(columns + across - 1) / across, std::min((rows + down - 1) / down, most_grid_rows), 1},
           {across, down, 1}};
 }
 
@@ -324,17 +324,29 @@ class kernel_library {
   /// @throws device_error when the library was compiled without this kernel
   template <IndexKernel F>
   void launch(cuda_stream const& stream, extent2 extent, F kernel) {
+    launch<F>(stream, extent, kernel, launch_shape_of(extent));
+  }
+  /// Queues a block kernel over `blocks`.
+  /// @throws device_error when the library was compiled without this kernel
+  template <BlockKernel F>
+  void launch(cuda_stream const& stream, extent2 blocks, F kernel) {
+    launch<F>(stream, blocks, kernel,
+              {{static_cast<unsigned>(blocks.columns),
+                std::min(static_cast<unsigned>(blocks.rows), most_grid_rows), 1},
+               {static_cast<unsigned>(F::threads), 1, 1}});
+  }
+
+ private:
+  template <class F>
+  void launch(cuda_stream const& stream, extent2 extent, F& kernel, launch_shape shape) {
     if (extent.rows <= 0 || extent.columns <= 0) return;
     static std::string const name = kernel_entry_name<F>();
-    auto const shape = launch_shape_of(extent);
     std::array<void*, 3> arguments{&kernel, &extent.rows, &extent.columns};
     check(
         *api_,
         api_->launch_kernel(find(name), shape.grid, shape.block, arguments.data(), 0, stream.get()),
         "launch of " + name);
   }
-
- private:
   cuda_handle::kernel* find(std::string const& name) {
     auto& kernel = kernels_[name];
     if (kernel == nullptr)

@@ -1,5 +1,6 @@
 #pragma once
 #include <septum/core/config.hpp>
+#include <septum/exec/block_kernel.hpp>
 #include <septum/exec/for_each.hpp>
 #include <septum/exec/kernel_name.hpp>
 
@@ -25,13 +26,41 @@ __global__ void septum_for_each_index(F kernel, int rows, int columns) {
       kernel(row, column);
 }
 
+/// Runs a block kernel; the entry of every such functor.
+template <class F>
+__global__ void __launch_bounds__(F::threads, F::residents)
+    septum_for_each_block(F kernel, int rows, int columns) {
+  __shared__ typename F::shared_values shared;
+  int const steps = kernel.steps();
+  for (auto row = static_cast<int>(blockIdx.y); row < rows; row += static_cast<int>(gridDim.y))
+    for (auto column = static_cast<int>(blockIdx.x); column < columns;
+         column += static_cast<int>(gridDim.x)) {
+      typename F::own_values own;
+      for (int step = 0; step < steps; ++step) {
+        kernel({row, column, static_cast<int>(threadIdx.x), step}, shared, own);
+        __syncthreads();
+      }
+    }
+}
+
 namespace septum::inline SEPTUM_ABI {
+
+namespace detail {
+/// The entry of F, whichever kind of kernel it is.
+template <class F>
+constexpr auto kernel_entry() {
+  if constexpr (BlockKernel<F>)
+    return &septum_for_each_block<F>;
+  else
+    return &septum_for_each_index<F>;
+}
+}  // namespace detail
 
 /// Instantiates the entries of a list:
 /// `template int septum::kernel_entries(septum::functor_list<my_functor>);` in a .cu file.
 template <class... Functors>
 int kernel_entries(functor_list<Functors...>) {
-  return (0 + ... + static_cast<int>(&septum_for_each_index<Functors> != nullptr));
+  return (0 + ... + static_cast<int>(detail::kernel_entry<Functors>() != nullptr));
 }
 
 }  // namespace septum::inline SEPTUM_ABI

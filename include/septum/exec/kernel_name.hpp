@@ -1,5 +1,6 @@
 #pragma once
 #include <septum/core/config.hpp>
+#include <septum/exec/block_kernel.hpp>
 
 #include <string>
 #include <string_view>
@@ -53,14 +54,17 @@ namespace detail {
 
 }  // namespace detail
 
-/// Name under which a compiled kernel library holds the launch of index kernel F: the mangled name
-/// of `septum_for_each_index<F>(F, int, int)` (exec/for_each.cuh).
+/// Name under which a compiled kernel library holds the launch of kernel F: the mangled name of
+/// `septum_for_each_index<F>(F, int, int)` for an index kernel, of septum_for_each_block for a
+/// block kernel (exec/for_each.cuh).
 template <class F>
 [[nodiscard]] std::string kernel_entry_name() {
-  return "_Z21septum_for_each_indexI" + detail::shift_back_references(typeid(F).name()) + "EvT_ii";
+  std::string const entry =
+      BlockKernel<F> ? "_Z21septum_for_each_blockI" : "_Z21septum_for_each_indexI";
+  return entry + detail::shift_back_references(typeid(F).name()) + "EvT_ii";
 }
 
-/// Index kernels that belong together, so that the device's entries and what host code expects of
+/// Kernels that belong together, so that the device's entries and what host code expects of
 /// them come from one list.
 template <class... Functors>
 struct functor_list {};

@@ -58,6 +58,7 @@ class device_contexts {
                            std::to_string(properties_.compute_capability / 10) + "." +
                            std::to_string(properties_.compute_capability % 10) + "; use f16 or f32",
                        fault::resource));
+    own_.workspace_limit = options.workspace_limit;
     if constexpr (std::is_same_v<B, cudnn>) {
       session_ = std::make_unique<detail::cudnn_session>(libraries_.cudnn, stream_, properties_,
                                                          std::move(options));

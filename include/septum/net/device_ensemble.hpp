@@ -23,12 +23,16 @@ namespace septum::inline SEPTUM_ABI {
 /// How a predictor runs whole frames on a device.
 struct device_inference_options {
   cudnn_options cudnn{};
+  /// How convolutions in f32 are computed; the other precisions sum directly. `compensated` is
+  /// `direct` here.
+  convolution_algorithm convolution = convolution_algorithm::automatic;
   int ordinal = 0;  ///< which GPU
   /// Frames that are copied, computed and read back at the same time.
   int frames_in_flight = 3;
   /// Upper bound for the maps of one tile, bytes; results do not depend on it.
   std::size_t budget_bytes = std::size_t{4} << 30;
-  /// Upper bound for a tile's side in output pixels.
+  /// Upper bound for a tile's side in output pixels, unless the grid of Winograd convolutions asks
+  /// for more (34 and 71 pixels for the published nets).
   int largest_tile = 1 << 20;
   /// Replay the work of a net as one CUDA graph.
   bool record = true;
@@ -82,7 +86,7 @@ class device_frames final : public device_frame_predictor {
         contexts_{std::move(libraries), options_.cudnn, options_.ordinal},
         upload_{contexts_.api()},
         download_{contexts_.api()},
-        net_{assemble(contexts_)} {
+        net_{assemble(contexts_), options_.convolution} {
     for (auto const& parameters : folded)
       parameters_.push_back(net_.upload(contexts_.stream(), parameters));
   }
@@ -223,21 +227,28 @@ class device_frames final : public device_frame_predictor {
 
   // Tiles as large as budget and memory allow: halved each time memory runs out.
   void make_tiles(int height, int width) {
-    int largest = options_.largest_tile;
-    for (;;) {
+    auto const grid = net_.output_grid();
+    auto const plan_within = [&](int largest) {
       auto const bytes = [&](int rows, int columns) {
         return net_.buffer_bytes(rows, columns) + tile_values(rows, columns) * sizeof(float);
       };
-      tiles_ = plan_tiles(height, width, properties_.receptive_field, bytes, options_.budget_bytes,
-                          largest);
+      return plan_tiles(height, width, properties_.receptive_field, bytes, options_.budget_bytes,
+                        largest, grid);
+    };
+    tiles_ = plan_within(options_.largest_tile);
+    for (;;) {
       try {
         make_tile_buffers();
         return;
       } catch (device_error const& failure) {
         forget_tiles();
         int const side = std::max(tiles_.tile_height, tiles_.tile_width);
-        if (!is_out_of_memory(failure) || side == 1) throw;
-        largest = (side + 1) / 2;
+        int const largest = (side + 1) / 2;
+        auto const smaller = plan_within(largest);
+        bool const is_smaller =
+            smaller.tile_height < tiles_.tile_height || smaller.tile_width < tiles_.tile_width;
+        if (!is_out_of_memory(failure) || !is_smaller) throw;
+        tiles_ = smaller;
         tell("tiles of at most " + std::to_string(largest) + "x" + std::to_string(largest));
       }
     }

@@ -3,6 +3,7 @@
 #include <septum/exec/cuda_runtime.hpp>
 #include <septum/net/device_contexts.hpp>
 #include <septum/net/layer_executor.hpp>
+#include <septum/net/tiled.hpp>
 #include <septum/nn/transform.hpp>
 
 #include <algorithm>
@@ -29,6 +30,8 @@ class device_layer {
   using const_map = view<T const, 4, device_space>;
   virtual ~device_layer() = default;
   virtual void prepare(layer_problem const& problem) = 0;
+  /// First row and column of every call's output are multiples of it in the whole map.
+  [[nodiscard]] virtual int grid(layer_problem const& problem) = 0;
   virtual void forward(view<T const, 1, device_space> parameters, const_map x, map y) = 0;
   virtual void forward_train(view<T const, 1, device_space> parameters, const_map x, map y,
                              counter_rng step) = 0;
@@ -48,6 +51,11 @@ class device_kernel_layer final : public device_layer<T> {
   void prepare(layer_problem const& problem) override {
     plan_ = kernel_type::prepare(*context_, problem);
     if (problem.training) saved_ = kernel_type::make_saved(*context_, plan_);
+  }
+  int grid([[maybe_unused]] layer_problem const& problem) override {
+    if constexpr (requires { kernel_type::grid(*context_, problem); })
+      return kernel_type::grid(*context_, problem);
+    return 1;
   }
   void forward(values parameters, const_map x, map y) override {
     kernel_type::forward(*context_, plan_, kernel_type::pack(*context_, plan_, parameters), x, y);
@@ -195,8 +203,11 @@ class device_network {
   using map = view<T, 4, device_space>;
   using const_map = view<T const, 4, device_space>;
 
-  explicit device_network(detail::device_assembly<T> assembly)
-      : assembly_{std::move(assembly)}, layers_{assembly_.make_layers()} {
+  explicit device_network(detail::device_assembly<T> assembly,
+                          convolution_algorithm convolution = convolution_algorithm::direct)
+      : assembly_{std::move(assembly)},
+        layers_{assembly_.make_layers()},
+        convolution_{convolution} {
     auto const rows = assembly_.rows(assembly_.receptive_field, assembly_.receptive_field);
     layout_ = {rows, sizeof(T)};
   }
@@ -208,8 +219,7 @@ class device_network {
     rows_ = assembly_.rows(height, width);
     batch_ = batch;
     for (std::size_t k = 0; k < layers_.size(); ++k)
-      layers_[k].layer->prepare(
-          detail::make_problem(rows_[k], layers_[k].relu, layers_[k].dropout_rate, batch));
+      layers_[k].layer->prepare(problem(k, rows_[k], batch));
     auto const values = buffer_values(rows_, batch);
     for (std::size_t k = 0; k < 2; ++k) buffers_[k] = device_memory<T>{api, values[k]};
   }
@@ -270,6 +280,15 @@ class device_network {
   }
 
   [[nodiscard]] shape output() const { return rows_.back().out; }
+  /// Where an input may be cut without changing a byte of the result.
+  [[nodiscard]] tile_grid output_grid() const {
+    int const field = assembly_.receptive_field;
+    auto const rows = assembly_.rows(field, field);
+    std::vector<int> grids;
+    for (std::size_t k = 0; k < layers_.size(); ++k)
+      grids.push_back(layers_[k].layer->grid(problem(k, rows[k], 1)));
+    return detail::common_grid(rows, grids, field);
+  }
   /// Bytes of the maps for one input of height x width pixels.
   [[nodiscard]] std::size_t buffer_bytes(int height, int width) const {
     auto const values = buffer_values(assembly_.rows(height, width), 1);
@@ -286,6 +305,11 @@ class device_network {
   }
 
  private:
+  [[nodiscard]] layer_problem problem(std::size_t k, layer_row const& row, int batch) const {
+    auto made = detail::make_problem(row, layers_[k].relu, layers_[k].dropout_rate, batch);
+    made.convolution = convolution_;
+    return made;
+  }
   static std::array<std::size_t, 2> buffer_values(std::span<layer_row const> rows, int batch) {
     std::array<std::size_t, 2> values{};
     for (std::size_t k = 0; k + 1 < rows.size(); ++k)
@@ -298,6 +322,7 @@ class device_network {
 
   detail::device_assembly<T> assembly_;
   std::vector<detail::device_layer_entry<T>> layers_;
+  convolution_algorithm convolution_;
   detail::device_layout layout_;
   std::vector<layer_row> rows_;
   std::array<device_memory<T>, 2> buffers_{};

@@ -5,6 +5,7 @@
 #include <septum/net/detail/row_stream.hpp>
 #include <septum/net/layer_executor.hpp>
 #include <septum/net/map_scalars.hpp>
+#include <septum/net/tiled.hpp>
 #include <septum/nn/transform.hpp>
 
 #include <algorithm>
@@ -132,32 +133,14 @@ class network {
     return lines;
   }
 
-  /// The grids of the layers that compute blocks of output: where an input may be cut without
-  /// changing a byte of the result.
-  struct grid {
-    int period = 1;  ///< a part's first row and column of output are multiples of it
-    /// Where the input goes on beyond a part, so many of the last rows and columns of the part's
-    /// output may differ by rounding from those of the whole.
-    int margin = 0;
-  };
-  [[nodiscard]] grid output_grid() const {
+  /// Where an input may be cut without changing a byte of the result.
+  [[nodiscard]] tile_grid output_grid() const {
     int const field = assembly_.receptive_field;
     auto const rows = assembly_.rows(field, field);
-    grid all;
     std::vector<int> grids;
-    for (std::size_t k = 0; k < layers_.size(); ++k) {
+    for (std::size_t k = 0; k < layers_.size(); ++k)
       grids.push_back(executor(k).grid(problem(k, rows[k], 1)));
-      all.period = std::lcm(all.period, grids.back());
-    }
-    // What is left of a part of `period` outputs and a margin, layer by layer.
-    auto const exact = [&](int margin) {
-      int left = all.period + margin + field - 1;
-      for (std::size_t k = 0; k < grids.size(); ++k)
-        left = (left - (rows[k].geometry.extent() - 1)) / grids[k] * grids[k];
-      return left;
-    };
-    while (exact(all.margin) < all.period) ++all.margin;
-    return all;
+    return detail::common_grid(rows, grids, field);
   }
 
   /// Extent of the output for the prepared input.

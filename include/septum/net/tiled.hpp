@@ -1,19 +1,23 @@
 #pragma once
 #include <septum/core/error.hpp>
-#include <septum/core/shape.hpp>
+#include <septum/nn/stack.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
 
-/// Where a map may be cut without changing a byte of its parts (net/net.hpp, network::output_grid).
+/// Where a map may be cut without changing a byte of its parts.
 struct tile_grid {
   int period = 1;  ///< tiles start at its multiples
-  int margin = 0;  ///< the last rows and columns of a tile that its neighbour computes as well
+  /// The last rows and columns of a tile, which its neighbour computes as well: where the map goes
+  /// on beyond a tile, they may differ by rounding from those of the whole.
+  int margin = 0;
 };
 
 /// How an output map is cut into tiles of one extent, so that all of them run through the same
@@ -59,6 +63,25 @@ struct tile_plan {
 };
 
 namespace detail {
+
+/// Where the output of a net may be cut whose layers compute blocks of output.
+/// @param rows   the layers
+/// @param grids  per layer, what the first row and column of a call's output are multiples of
+/// @param field  the net's receptive field
+[[nodiscard]] inline tile_grid common_grid(std::span<layer_row const> rows,
+                                           std::span<int const> grids, int field) {
+  tile_grid all;
+  for (int const grid : grids) all.period = std::lcm(all.period, grid);
+  // What is left of a part of `period` outputs and a margin, layer by layer.
+  auto const exact = [&](int margin) {
+    int left = all.period + margin + field - 1;
+    for (std::size_t k = 0; k < rows.size(); ++k)
+      left = (left - (rows[k].geometry.extent() - 1)) / grids[k] * grids[k];
+    return left;
+  };
+  while (exact(all.margin) < all.period) ++all.margin;
+  return all;
+}
 
 /// One side of a map cut into `count` tiles.
 struct tile_side {

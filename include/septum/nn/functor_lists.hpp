@@ -5,10 +5,12 @@
 #include <septum/nn/blocked_functors.hpp>
 #include <septum/nn/convolution_functors.hpp>
 #include <septum/nn/functors.hpp>
+#include <septum/nn/product_functors.hpp>
+#include <septum/nn/winograd_functors.hpp>
 
 namespace septum::inline SEPTUM_ABI {
 
-/// Index kernels of the layers that hold maps as T.
+/// Kernels of the layers that hold maps as T.
 template <class T>
 using layer_functors =
     functor_list<max_pool_forward<T>, max_pool_backward<T>, pointwise_forward<rectify, T>,
@@ -22,9 +24,12 @@ using layer_functors =
                  batch_norm_parameter_gradient<T>, batch_norm_input_gradient<T, 1>,
                  batch_norm_input_gradient<T, batch_norm_pack>>;
 
-/// Index kernels that belong to no stored type.
+/// Kernels that belong to no stored type.
 using common_functors =
     functor_list<batch_mean<>, add_runs<>, split_map<>, split_weights<>, put_tile<>,
-                 convert_values<float, bfloat16>, convert_values<float, float16>>;
+                 winograd_weight_points<>, winograd_input_points<>, winograd_outputs<4>,
+                 winograd_outputs<3>, convolve_product<8>, convolve_product<16>,
+                 convolve_product<25>, convert_values<float, bfloat16>,
+                 convert_values<float, float16>>;
 
 }  // namespace septum::inline SEPTUM_ABI

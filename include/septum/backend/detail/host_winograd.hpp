@@ -4,6 +4,7 @@
 #include <septum/backend/problem.hpp>
 #include <septum/exec/buffer.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/nn/winograd.hpp>
 
 #include <algorithm>
 #include <array>
@@ -21,9 +22,8 @@ namespace septum::inline SEPTUM_ABI::detail {
 
 /// True where a layer can be computed this way.
 inline bool has_winograd_form(layer_problem const& problem) {
-  auto const& g = problem.geometry;
-  return widest_instruction_set() != instruction_set::none && (g.kernel == 3 || g.kernel == 4) &&
-         g.stride == 1 && problem.in.channels % 16 == 0;
+  return widest_instruction_set() != instruction_set::none &&
+         winograd::has_form(problem.geometry) && problem.in.channels % 16 == 0;
 }
 
 /// Whether a layer is computed this way. `automatic` takes it where measurements say that the
@@ -36,9 +36,7 @@ inline bool uses_winograd(layer_problem const& problem) {
 }
 
 /// Rows and columns of output that a call's first row and column must be a multiple of.
-inline int winograd_grid(layer_problem const& problem) {
-  return winograd::outputs(problem.geometry.kernel) * problem.geometry.dilation;
-}
+inline int winograd_grid(layer_problem const& problem) { return winograd::grid(problem.geometry); }
 
 /// Weights at the 36 points, as (block of filters, point, channel, filter of the block).
 struct winograd_weights {
@@ -69,24 +67,11 @@ struct winograd_weights {
           window[tap] = static_cast<double>(parameters[(static_cast<std::size_t>(f) * taps + tap) *
                                                            static_cast<std::size_t>(channels) +
                                                        static_cast<std::size_t>(k)]);
-        store_points(window, kernel, block + k * width + (f - first), channels * width);
+        double points[36];
+        winograd::window_points(window.data(), kernel, points);
+        for (std::ptrdiff_t point = 0; point < 36; ++point)
+          block[(point * channels + k) * width + (f - first)] = static_cast<float>(points[point]);
       }
-    }
-  }
-
- private:
-  static void store_points(std::vector<double> const& window, int kernel, float* to,
-                           std::ptrdiff_t step) {
-    std::array<std::array<double, 6>, 4> half{};  // column of the window -> points of its rows
-    for (int j = 0; j < kernel; ++j)
-      winograd::weights(window.data() + j, kernel, kernel, half[static_cast<std::size_t>(j)]);
-    for (std::size_t i = 0; i < 6; ++i) {
-      std::array<double, 4> row{};
-      std::array<double, 6> points{};
-      for (std::size_t j = 0; j < 4; ++j) row[j] = half[j][i];
-      winograd::weights(row.data(), kernel, 1, points);
-      for (std::size_t j = 0; j < 6; ++j)
-        to[static_cast<std::ptrdiff_t>(i * 6 + j) * step] = static_cast<float>(points[j]);
     }
   }
 };

@@ -1,76 +1,11 @@
 #pragma once
 #include <septum/backend/detail/instruction_set.hpp>
+#include <septum/nn/winograd.hpp>
 
-#include <array>
 #include <cstddef>
 
-/// Winograd's minimal filtering with six points: F(4,3) and F(3,4) in one dimension, nested for
-/// F(4x4,3x3) and F(3x3,4x4). A tile of 6x6 input values and a window of kernel x kernel weights
-/// are brought to 36 points each, where the convolution is one product per point, a quarter of the
-/// direct form's; the products come back as outputs x outputs values, outputs = 7 - kernel
-/// (Winograd 1980; Lavin and Gray 2016, section 4). The points are 0, +-5/8, +-3/2 and infinity:
-/// nearer to 1 than the usual 0, +-1, +-2, they halve the rounding error, and all constants but the
-/// quotients of the weights are exact in float.
+/// Winograd's transforms (nn/winograd.hpp) on vector registers.
 namespace septum::inline SEPTUM_ABI::detail {
-
-struct winograd {
-  static constexpr int points = 6;  // in one dimension, and side of a tile of input
-  static constexpr float near = 0.625F;
-  static constexpr float far = 1.5F;
-  static constexpr float near2 = near * near;
-  static constexpr float far2 = far * far;
-  static constexpr float sum2 = near2 + far2;
-  static constexpr float product2 = near2 * far2;
-
-  /// Side of a tile of output.
-  static constexpr int outputs(int kernel) { return points + 1 - kernel; }
-
-  /// One dimension of the weights' transform: g of `kernel` values, `step` apart -> 6 points.
-  static void weights(double const* g, int kernel, std::ptrdiff_t step, std::array<double, 6>& u) {
-    constexpr double place[] = {0.0, near, -near, far, -far};
-    constexpr double near_divisor = 2.0 * near2 * (near2 - far2);
-    constexpr double far_divisor = 2.0 * far2 * (far2 - near2);
-    constexpr double divisor[] = {product2, near_divisor, near_divisor, far_divisor, far_divisor};
-    for (std::size_t k = 0; k < 5; ++k) {
-      double value = 0.0;
-      for (int j = kernel - 1; j >= 0; --j) value = value * place[k] + g[j * step];
-      u[k] = value / divisor[k];
-    }
-    u[5] = g[(kernel - 1) * step];
-  }
-
-  /// One dimension of the input's transform.
-  template <class Lanes>
-  [[gnu::always_inline]] static inline void input(Lanes const (&d)[6], Lanes (&v)[6]) {
-    Lanes const even_near = d[4] - far2 * d[2];
-    Lanes const odd_near = near * (d[3] - far2 * d[1]);
-    Lanes const even_far = d[4] - near2 * d[2];
-    Lanes const odd_far = far * (d[3] - near2 * d[1]);
-    v[0] = d[4] - sum2 * d[2] + product2 * d[0];
-    v[1] = even_near + odd_near;
-    v[2] = even_near - odd_near;
-    v[3] = even_far + odd_far;
-    v[4] = even_far - odd_far;
-    v[5] = d[5] - sum2 * d[3] + product2 * d[1];
-  }
-
-  /// One dimension of the way back.
-  template <class Lanes, int Outputs>
-  [[gnu::always_inline]] static inline void output(Lanes const (&m)[6], Lanes (&y)[Outputs]) {
-    static_assert(Outputs == 3 || Outputs == 4);
-    Lanes const near_sum = m[1] + m[2];
-    Lanes const near_difference = near * (m[1] - m[2]);
-    Lanes const far_sum = m[3] + m[4];
-    Lanes const far_difference = far * (m[3] - m[4]);
-    y[0] = m[0] + near_sum + far_sum;
-    y[1] = near_difference + far_difference;
-    y[2] = near2 * near_sum + far2 * far_sum;
-    if constexpr (Outputs == 4)
-      y[3] = near2 * near_difference + far2 * far_difference + m[5];
-    else
-      y[2] += m[5];
-  }
-};
 
 #if defined(__x86_64__)
 
