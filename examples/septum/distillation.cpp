@@ -4,7 +4,6 @@
 #include <septum/core/error.hpp>
 #include <septum/core/hash.hpp>
 #include <septum/io/image.hpp>
-#include <septum/io/model.hpp>
 #include <span>
 #include <utility>
 
@@ -26,14 +25,12 @@ std::string list_of(std::vector<std::string> const& names) {
 
 teacher::teacher(training_request const& request, septum::io::dataset const& data,
                  common_options const& common)
-    : request_{&request},
-      common_{&common},
-      trained_{septum::io::read_model(find_model(request.teacher))} {
+    : request_{&request}, common_{&common}, trained_{read_models(request.teacher)} {
   auto const refuse = [&](std::string const& what, std::string const& own,
                           std::string const& wanted) {
     throw septum::shape_error("septum.program.120",
-                              request.teacher.string() + ": a teacher with the " + what + " " +
-                                  own + " for training with " + wanted +
+                              request.teacher.front().string() + ": a teacher with the " + what +
+                                  " " + own + " for training with " + wanted +
                                   "; give a teacher trained on the same " + what);
   };
   auto const& description = trained_.description;

@@ -13,7 +13,7 @@ namespace program {
 /// The trained model that a net learns from.
 class teacher {
  public:
-  /// Reads the request's model.
+  /// Reads the request's models, which are one ensemble.
   /// @throws septum::error naming its file when its channels, classes or normaliser are not those
   ///         of the training
   teacher(training_request const& request, septum::io::dataset const& data,

@@ -168,9 +168,9 @@ void register_train(CLI::App& app, common_options& common) {
           ->capture_default_str()};
   auto* const teacher = command.add_option(
       "--teacher", request.teacher,
-      "Distillation: learn the class probabilities of this model (of an ensemble: their mean) "
-      "instead of the labels, at every pixel that it sees; held-out labels choose the epoch. A "
-      "file, or a name of a model that comes with septum");
+      "Distillation: learn the mean class probabilities of these models instead of the labels, at "
+      "every pixel that they see; held-out labels choose the epoch. Files, or names as for segment "
+      "--model; several are one ensemble");
   command
       .add_option("--label-weight", request.label_weight,
                   "Share of the labels in what is learned beside a teacher; 0: the teacher alone")

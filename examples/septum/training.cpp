@@ -483,7 +483,9 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
   };
   auto& provenance = description.provenance;
   if (!request.teacher.empty()) {
-    provenance["teacher"] = request.teacher.filename().string();
+    for (auto const& file : request.teacher)
+      provenance["teacher"] +=
+          (provenance["teacher"].empty() ? "" : ", ") + file.filename().string();
     provenance["label_weight"] = septum::to_text(request.label_weight);
   }
   if (request.parts > 1) provenance["parts"] = std::to_string(request.parts);
