@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_given_threshold_serves_single_frames_and_rows) {
   sandbox const box;
   write_sparse(box, "a.tif", 5, 4);
   auto const labels = [&](std::string const& out) {
-    return content(box.path(out + "/labels/a.tif"));
+    return septum::io::read_labels(box.path(out + "/labels/a.tif"));
   };
   (void)result_of(box, run + "a.tif --out full");
   auto const nothing = result_of(box, run + "a.tif --cascade-threshold 0 --out zero");

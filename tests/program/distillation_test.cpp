@@ -117,11 +117,11 @@ BOOST_AUTO_TEST_CASE(teachers_and_images_that_do_not_fit_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_stopped_run_goes_on_with_its_own_teacher_alone) {
   classroom const box;
-  std::string const recipe = "train day1 --steps 400 --crop 40 --threads 1 --quiet ";
+  std::string const recipe = "train day1 --steps 80 --crop 40 --threads 1 --quiet ";
   std::string const learn = "--teacher t.safetensors ";
   BOOST_REQUIRE(box.run(recipe + learn + "--model whole.safetensors").exit_code == 0);
   auto const stopped =
-      box.run(recipe + learn + "--model o", "(sleep 1.2; pkill -INT -n -f -- '--model o') & exec");
+      box.run(recipe + learn + "--model o", "(sleep 0.9; pkill -INT -n -f -- '--model o') & exec");
   BOOST_REQUIRE_MESSAGE(stopped.exit_code == 130, stopped.err);
   BOOST_TEST_REQUIRE(fs::exists(box.path("o.checkpoint.0")));
   for (std::string const other :
