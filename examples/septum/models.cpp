@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
+#include <septum/io/model.hpp>
+#include <utility>
 
 namespace program {
 namespace {
@@ -57,6 +59,16 @@ fs::path find_model(fs::path const& given) {
                                                   "; give a model that 'septum train' " +
                                                   "wrote, or one of those that come with septum: " +
                                                   (known.empty() ? "none found" : known));
+}
+
+septum::model read_models(std::vector<fs::path> const& paths) {
+  auto all = septum::io::read_model(find_model(paths.front()));
+  for (std::size_t k = 1; k < paths.size(); ++k) {
+    auto next = septum::io::read_model(find_model(paths[k]));
+    septum::io::require_model_for(next, all.layout, all.description.signature, paths[k].string());
+    for (auto& set : next.parameter_sets) all.parameter_sets.push_back(std::move(set));
+  }
+  return all;
 }
 
 }  // namespace program

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <septum/net/model.hpp>
 #include <string>
 #include <vector>
 
@@ -16,5 +17,10 @@ namespace program {
 /// of the folders that has it.
 /// @throws septum::io_error naming the models that there are
 [[nodiscard]] std::filesystem::path find_model(std::filesystem::path const& given);
+
+/// The model in one file, or the ensemble that several files of one net make up; each as for
+/// find_model.
+/// @throws septum::error naming a file that cannot be read or is of another net than the first
+[[nodiscard]] septum::model read_models(std::vector<std::filesystem::path> const& paths);
 
 }  // namespace program

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <septum/core/error.hpp>
+#include <septum/core/text.hpp>
 #include <septum/image/border.hpp>
 #include <utility>
 
@@ -85,7 +86,12 @@ frame_predictor::frame_predictor(septum::model const& trained,
                            .largest_tile = request.largest_tile,
                            .convolution = request.convolution,
                            .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})},
-      each_{request.each_net && trained.parameter_sets.size() > 1 && net_.predict_each != nullptr} {
+      each_{request.each_net && trained.parameter_sets.size() > 1 && net_.predict_each != nullptr},
+      cascade_{request.cascade} {
+  if (cascade_ && !net_.host)
+    throw septum::unsupported_error("septum.program.123",
+                                    "--cascade computes parts of frames, which --backend " +
+                                        common.backend + " does not; leave it out");
   for (auto const& name : trained.description.channels) {
     auto const found = std::find(channels.begin(), channels.end(), name);
     if (found == channels.end())
@@ -102,6 +108,7 @@ septum::ensemble_maps frame_predictor::operator()(septum::image const& raw,
   require_frame(source, static_cast<std::ptrdiff_t>(raw.shape()[2]),
                 static_cast<std::ptrdiff_t>(raw.shape()[0]),
                 static_cast<std::ptrdiff_t>(raw.shape()[1]));
+  blocks_.reset();
   septum::image pixels = selected(raw, own_channels_);
   auto const& description = trained_->description;
   if (is_constant(pixels)) {
@@ -117,12 +124,87 @@ septum::ensemble_maps frame_predictor::operator()(septum::image const& raw,
     if (pad_) pixels = padded_by_reflection(pixels, margin);
   }
   stopwatch const clock{seconds_predict};
-  auto maps = each_ ? net_.predict_each(pixels)
-                    : septum::ensemble_maps{.mean = net_.predict(pixels), .nets = {}};
+  auto maps = predict(pixels);
   if (!pad_) return maps;
   maps.mean = without_margin(maps.mean, margin);
   for (auto& own : maps.nets) own = without_margin(own, margin);
   return maps;
+}
+
+septum::local_deviation frame_predictor::measure() const {
+  return {.window = (net_.receptive_field / 4) | 1};
+}
+
+std::vector<float> frame_predictor::background() const {
+  std::vector<float> classes(trained_->description.classes.size(), 0.0F);
+  classes.back() = 1.0F;
+  return classes;
+}
+
+septum::ensemble_maps frame_predictor::predict(septum::image const& pixels) {
+  auto const whole = [&] {
+    return each_ ? net_.predict_each(pixels)
+                 : septum::ensemble_maps{.mean = net_.predict(pixels), .nets = {}};
+  };
+  if (!cascade_) return whole();
+  int const lost = net_.receptive_field - 1;
+  blocks_ =
+      septum::measure_blocks(measure(), septum::as_view(pixels), net_.receptive_field, block_side,
+                             static_cast<int>(pixels.shape()[0]) - lost, common_->executor());
+  auto const outputs = std::int64_t{blocks_->rows} * blocks_->columns;
+  outputs_ += outputs;
+  if (!cascade_->threshold) {
+    computed_ += outputs;
+    return whole();
+  }
+  auto const parts = septum::lively_parts(*blocks_, *cascade_->threshold, lost);
+  computed_ += septum::kept_outputs(parts);
+  return each_ ? net_.host->predict_parts_each(pixels, parts, background())
+               : septum::ensemble_maps{
+                     .mean = net_.host->predict_parts(pixels, parts, background()), .nets = {}};
+}
+
+void frame_predictor::calibrate(septum::labels const& cells, std::string const& source) {
+  if (!cascade_ || cascade_->threshold || !blocks_) return;
+  septum::cascade_calibration calibration;
+  calibration.add(*blocks_, septum::as_view(cells), pad_ ? 0 : (net_.receptive_field - 1) / 2);
+  if (calibration.foreground() == 0) return;
+  cascade_->threshold = calibration.threshold(cascade_->loss);
+  auto const kept = septum::kept_outputs(
+      septum::lively_parts(*blocks_, *cascade_->threshold, net_.receptive_field - 1));
+  say(*common_, "Cascade: threshold " + septum::to_text(*cascade_->threshold) +
+                    " by the cells of " + source + ", of which it skips " +
+                    septum::to_text(100.0 - 100.0 * static_cast<double>(kept) /
+                                                static_cast<double>(std::int64_t{blocks_->rows} *
+                                                                    blocks_->columns),
+                                    1) +
+                    " %");
+}
+
+std::optional<septum::row_selection> frame_predictor::rows_of_blocks() const {
+  if (!cascade_) return std::nullopt;
+  return septum::row_selection{.period = block_side};
+}
+
+void frame_predictor::predict_rows(int height, int width,
+                                   septum::ensemble_runner::row_source const& source,
+                                   septum::ensemble_runner::row_sink const& sink) {
+  if (!cascade_) return net_.host->predict_rows(height, width, source, sink);
+  if (!cascade_->threshold)
+    throw septum::unsupported_error(
+        "septum.program.124",
+        "--cascade finds its threshold on a frame that is segmented whole, and this one goes row "
+        "by row; give --cascade-threshold, which a run over smaller frames prints");
+  auto selection = septum::lively_rows(measure(), net_.receptive_field, *cascade_->threshold,
+                                       block_side, background(), common_->executor());
+  selection.choose = [this, choose = std::move(selection.choose)](
+                         septum::view<float const, 3> pixels, int count) {
+    auto parts = choose(pixels, count);
+    outputs_ += std::int64_t{count} * (pixels.extent(1) - net_.receptive_field + 1);
+    computed_ += septum::kept_outputs(parts);
+    return parts;
+  };
+  net_.host->predict_rows(height, width, source, sink, &selection);
 }
 
 void frame_predictor::require_frame(std::string const& source, std::ptrdiff_t channels,
@@ -162,9 +244,12 @@ std::uint64_t frame_predictor::copy_bytes(int height, int width) const {
   auto const wider = static_cast<std::uint64_t>(pad_ ? net_.receptive_field - 1 : 0);
   auto const pixels =
       (static_cast<std::uint64_t>(height) + wider) * (static_cast<std::uint64_t>(width) + wider);
-  // The channels of the net and, while they are normalised, a copy of them; the maps with margin.
+  // The channels of the net and, while they are normalised, a copy of them; the maps with margin;
+  // those of the parts of a cascade, of every net that is asked.
+  std::size_t const of_parts = cascade_ ? 1 + (each_ ? trained_->parameter_sets.size() : 0) : 0;
   return pixels * sizeof(float) *
-         (2 * own_channels_.size() + (pad_ ? trained_->description.classes.size() : 0));
+         (2 * own_channels_.size() +
+          ((pad_ ? 1 : 0) + of_parts) * trained_->description.classes.size());
 }
 
 }  // namespace program

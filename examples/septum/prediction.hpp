@@ -1,9 +1,11 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <septum/backend/problem.hpp>
 #include <septum/image/types.hpp>
 #include <septum/net/model.hpp>
+#include <septum/segment/cascade.hpp>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,14 @@
 
 namespace program {
 
+/// Which blocks of a frame are background without asking the net.
+struct cascade_request {
+  /// their largest deviation (septum/segment/cascade.hpp); nothing: found on the first frame with
+  /// cells, which is computed whole
+  std::optional<double> threshold{};
+  double loss = 0.0;  ///< share of that frame's cell pixels that may lie in such blocks
+};
+
 /// How a net meets an image.
 struct prediction_request {
   std::size_t memory_mb = 512;
@@ -19,6 +29,7 @@ struct prediction_request {
   bool pad_by_reflection = false;
   bool each_net = false;  ///< whether an ensemble's nets are asked one by one
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
+  std::optional<cascade_request> cascade{};
 };
 
 /// A model that predicts frames of a run: picks its channels, normalises and, where asked,
@@ -38,6 +49,17 @@ class frame_predictor {
                                                  std::string const& source,
                                                  double& seconds_normalize,
                                                  double& seconds_predict);
+  /// Finds the threshold of a cascade that wants one by the cells of the frame predicted last.
+  void calibrate(septum::labels const& cells, std::string const& source);
+  /// Share of outputs so far that the net computed; 1 without a cascade.
+  [[nodiscard]] double computed_share() const {
+    return outputs_ > 0 ? static_cast<double>(computed_) / static_cast<double>(outputs_) : 1.0;
+  }
+  /// Of the cascade, once it is known.
+  [[nodiscard]] std::optional<double> cascade_threshold() const {
+    return cascade_ ? cascade_->threshold : std::nullopt;
+  }
+
   /// Whether frames come with the probabilities of every net.
   [[nodiscard]] bool each_net() const { return each_; }
 
@@ -50,18 +72,19 @@ class frame_predictor {
                      std::ptrdiff_t width) const;
 
   /// Predicts a normalised frame row by row; see septum::ensemble_runner.
+  /// @throws septum::unsupported_error with a cascade whose threshold is not known
   void predict_rows(int height, int width, septum::ensemble_runner::row_source const& source,
-                    septum::ensemble_runner::row_sink const& sink) {
-    net_.host->predict_rows(height, width, source, sink);
-  }
+                    septum::ensemble_runner::row_sink const& sink);
   [[nodiscard]] int rows_at_once(int height, int width) const {
-    return net_.host->rows_at_once(height, width);
+    auto const blocks = rows_of_blocks();
+    return net_.host->rows_at_once(height, width, blocks ? &*blocks : nullptr);
   }
 
   /// Bytes for tiles of a whole frame, or of one that is predicted row by row.
   [[nodiscard]] std::uint64_t tile_bytes(int height, int width) const;
   [[nodiscard]] std::uint64_t row_bytes(int height, int width) const {
-    return net_.host->row_bytes_for(height, width);
+    auto const blocks = rows_of_blocks();
+    return net_.host->row_bytes_for(height, width, blocks ? &*blocks : nullptr);
   }
   /// At most what the nets take in the order of the kernels: Winograd's weights are four times as
   /// many.
@@ -76,6 +99,14 @@ class frame_predictor {
   }
 
  private:
+  [[nodiscard]] septum::ensemble_maps predict(septum::image const& pixels);
+  [[nodiscard]] septum::local_deviation measure() const;
+  [[nodiscard]] std::vector<float> background() const;
+  // In what portions rows come to a cascade.
+  [[nodiscard]] std::optional<septum::row_selection> rows_of_blocks() const;
+
+  static constexpr int block_side = 32;
+
   septum::model const* trained_;
   common_options const* common_;
   std::vector<std::string> frame_channels_;
@@ -83,6 +114,10 @@ class frame_predictor {
   bool pad_;
   predictor net_;
   bool each_;
+  std::optional<cascade_request> cascade_;
+  std::optional<septum::block_map> blocks_{};  // of the last frame
+  std::int64_t outputs_ = 0;
+  std::int64_t computed_ = 0;
 };
 
 }  // namespace program

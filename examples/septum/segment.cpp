@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <septum/core/error.hpp>
-#include <septum/io/model.hpp>
 #include <string>
 #include <utility>
 
@@ -105,20 +104,12 @@ struct segment_arguments {
   bool no_overlays = false;
   bool plan = false;
   bool no_spread = false;
+  bool cascade = false;
+  std::optional<double> cascade_threshold;
+  double cascade_loss = 0.0;
   overrides refining;
   segmentation_request request;
 };
-
-// Several files of one net are one ensemble.
-septum::model read_models(std::vector<std::filesystem::path> const& paths) {
-  auto all = septum::io::read_model(find_model(paths.front()));
-  for (std::size_t k = 1; k < paths.size(); ++k) {
-    auto next = septum::io::read_model(find_model(paths[k]));
-    septum::io::require_model_for(next, all.layout, all.description.signature, paths[k].string());
-    for (auto& set : next.parameter_sets) all.parameter_sets.push_back(std::move(set));
-  }
-  return all;
-}
 
 nlohmann::ordered_json classes_json(std::vector<class_summary> const& classes) {
   nlohmann::ordered_json result = nlohmann::ordered_json::object();
@@ -192,6 +183,8 @@ void segment(segment_arguments given, common_options const& common) {
   request.pad_by_reflection = given.pad == "reflect";
   request.convolution = convolution_of(given);
   request.zero_nonfinite = given.nonfinite == "zero";
+  if (given.cascade || given.cascade_threshold)
+    request.cascade = {.threshold = given.cascade_threshold, .loss = given.cascade_loss};
   auto const trained = read_models(given.models);
   if (!given.nuclei_models.empty()) request.nuclear_model = read_models(given.nuclei_models);
   auto const frames = list_inputs(given.images, channels_of_run(trained, request));
@@ -216,6 +209,9 @@ void segment(segment_arguments given, common_options const& common) {
   summary["peak_bytes"] = result.peak_bytes;
   summary["planned_bytes"] = result.planned_bytes;
   summary["frames_by_rows"] = result.frames_by_rows;
+  if (result.cascade_threshold)
+    summary["cascade"] = {{"threshold", *result.cascade_threshold},
+                          {"computed_share", result.computed_share}};
   print_json(common, summary);
 }
 
@@ -372,6 +368,22 @@ void register_segment(CLI::App& app, common_options& common) {
                   "Segment row by row: auto, where a frame does not fit into memory; always; never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
+  auto* const cascade = command.add_flag(
+      "--cascade", given->cascade,
+      "Keep background from the net: blocks of 32x32 pixels in which nothing stands out of the "
+      "noise get probability 1 of background, all others what they get without this option. From "
+      "when on a block stands out is found on the first frame with cells, which is computed whole");
+  command
+      .add_option("--cascade-loss", given->cascade_loss,
+                  "Share of that frame's cell pixels that may lie in skipped blocks")
+      ->check(CLI::Range(0.0, 1.0))
+      ->needs(cascade)
+      ->capture_default_str();
+  command
+      .add_option("--cascade-threshold", given->cascade_threshold,
+                  "Instead of finding it: the largest local deviation, in a normalised image, of a "
+                  "block that is skipped, as an earlier run has printed it; 0 skips nothing")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--plan", given->plan,
                    "Only print the memory that the run will need at most, and what it may take");
   command

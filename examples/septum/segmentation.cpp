@@ -50,7 +50,8 @@ class frame_segmenter {
                 .largest_tile = request.largest_tile,
                 .pad_by_reflection = request.pad_by_reflection,
                 .each_net = request.measure_spread,
-                .convolution = request.convolution},
+                .convolution = request.convolution,
+                .cascade = request.cascade},
                common} {
     if (request.nuclear_model)
       nuclei_.emplace(*request.nuclear_model, channels_of_run(trained, request),
@@ -134,6 +135,7 @@ class frame_segmenter {
     auto const threads = common_->executor();
     if (nuclei_) found.nuclei = refine_nuclei(found.nuclear_maps, raw, request_->refining, threads);
     found.cells = refine(found.maps, raw, request_->refining, threads, found.nuclei);
+    cells_.calibrate(found.cells, source);
     found.spread = spread_of(found, raw, maps.nets, threads);
     return found;
   }
@@ -441,6 +443,8 @@ segmentation_result segment_frames(std::vector<input_frame> const& frames,
   if (nuclei) nuclei->commit();
   folder.commit();
   result.classes = classes.summaries();
+  result.computed_share = segment.net().computed_share();
+  result.cascade_threshold = segment.net().cascade_threshold();
   result.frames = frames.size();
   result.peak_bytes = peak_memory_bytes();
   result.planned_bytes = planner.planned_bytes();

@@ -12,6 +12,7 @@
 #include "memory_plan.hpp"
 #include "nets.hpp"
 #include "options.hpp"
+#include "prediction.hpp"
 #include "refinement.hpp"
 
 namespace program {
@@ -31,9 +32,10 @@ struct segmentation_request {
   bool pad_by_reflection = false;
   bool measure_spread = true;  ///< how far the nets of an ensemble agree about each cell
   bool zero_nonfinite = false;
-  std::size_t memory_limit_mb = 0;  ///< of the whole process; 0: what is free
-  std::string rows = "auto";        ///< segment row by row: auto, always, never
-  int largest_tile = 1 << 20;       ///< side of a tile in pixels
+  std::size_t memory_limit_mb = 0;           ///< of the whole process; 0: what is free
+  std::string rows = "auto";                 ///< segment row by row: auto, always, never
+  int largest_tile = 1 << 20;                ///< side of a tile in pixels
+  std::optional<cascade_request> cascade{};  ///< of the net of the cells
 };
 
 /// Cells of one class.
@@ -54,6 +56,8 @@ struct segmentation_result {
   std::size_t peak_bytes = 0;
   std::uint64_t planned_bytes = 0;
   std::size_t frames_by_rows = 0;  ///< segmented row by row
+  double computed_share = 1.0;     ///< of outputs that the net of the cells computed
+  std::optional<double> cascade_threshold{};
 };
 
 /// What a run will need at most, and what it may take.

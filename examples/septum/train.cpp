@@ -166,6 +166,23 @@ void register_train(CLI::App& app, common_options& common) {
                       "patch: patches per class and image; 0: the smallest number of edge pixels")
           ->check(CLI::NonNegativeNumber)
           ->capture_default_str()};
+  auto* const teacher = command.add_option(
+      "--teacher", request.teacher,
+      "Distillation: learn the mean class probabilities of these models instead of the labels, at "
+      "every pixel that they see; held-out labels choose the epoch. Files, or names as for segment "
+      "--model; several are one ensemble");
+  command
+      .add_option("--label-weight", request.label_weight,
+                  "Share of the labels in what is learned beside a teacher; 0: the teacher alone")
+      ->check(CLI::Range(0.0, 1.0))
+      ->needs(teacher)
+      ->capture_default_str();
+  command
+      .add_option("--unlabelled", request.unlabelled,
+                  "Images without annotation that a teacher is asked about as well: files, time "
+                  "series, data-set folders, or folders of frames")
+      ->check(CLI::ExistingPath)
+      ->needs(teacher);
   command
       .add_option("--schedule", request.schedule,
                   "Learning rate over time: 'one_cycle' (dense), or 'decay' by --rate-factor per "

@@ -13,10 +13,12 @@
 #include <septum/sample/crops.hpp>
 #include <septum/sample/label_maps.hpp>
 #include <septum/sample/samplers.hpp>
+#include <septum/sample/soft_targets.hpp>
 #include <septum/sample/split.hpp>
 #include <utility>
 
 #include "checkpoints.hpp"
+#include "distillation.hpp"
 #include "gpu_training.hpp"
 #include "memory_plan.hpp"
 #include "nets.hpp"
@@ -34,17 +36,55 @@ struct prepared_data {
   std::vector<septum::annotation> truths;
   std::vector<std::string> names;
   std::vector<septum::extent2> extents;
+  // With a teacher: what is learned, and which pixels people have given a class. `truths` then has
+  // the teacher's class where they have not.
+  std::string teacher;
+  std::vector<septum::probabilities> targets;
+  std::vector<septum::annotation> annotated;
 
-  [[nodiscard]] std::vector<septum::view<float const, 3>> views() const {
+  [[nodiscard]] std::vector<septum::view<float const, 3>> views() const { return views_of(images); }
+  [[nodiscard]] std::vector<septum::view<float const, 3>> target_views() const {
+    return views_of(targets);
+  }
+  // Epochs are compared by what people say.
+  [[nodiscard]] bool judges(std::size_t index, std::size_t row, std::size_t column) const {
+    return annotated.empty() ||
+           annotated[index].class_of_pixel(row, column) != septum::annotation::unlabelled;
+  }
+
+ private:
+  static std::vector<septum::view<float const, 3>> views_of(
+      std::vector<septum::image> const& arrays) {
     std::vector<septum::view<float const, 3>> all;
-    for (auto const& pixels : images) all.push_back(septum::as_view(pixels));
+    for (auto const& array : arrays) all.push_back(septum::as_view(array));
     return all;
   }
 };
 
+// What a teacher says about the raw images, before they are normalised for the net.
+void ask_teacher(prepared_data& data, std::vector<septum::io::dataset>& datasets,
+                 training_request const& request, common_options const& common) {
+  if (request.teacher.empty()) return;
+  if (common.backend == "cudnn")
+    throw septum::unsupported_error("septum.program.122",
+                                    "--backend cudnn does not learn from a teacher; give another "
+                                    "backend, which trains on the processor");
+  teacher const model{request, datasets.front(), common};
+  data.teacher = model.identity();
+  septum::soft_targets const mix{.label_weight = request.label_weight};
+  for (auto& dataset : datasets) {
+    auto const said = model.predict(dataset);
+    data.targets.push_back(mix(said, dataset.truth));
+    data.annotated.push_back(dataset.truth);
+    dataset.truth = septum::label_by_teacher(std::move(dataset.truth), said);
+  }
+}
+
 prepared_data prepare(std::vector<septum::io::dataset>& datasets, training_request const& request,
-                      int field, septum::exec::threads threads) {
+                      int field, common_options const& common) {
+  auto const threads = common.executor();
   prepared_data data;
+  ask_teacher(data, datasets, request, common);
   for (auto& dataset : datasets) {
     try {
       normalize(dataset.pixels, request.normalizer, field, threads);
@@ -67,8 +107,14 @@ septum::patch_split split_patches(prepared_data const& data, training_request co
   auto const patches =
       sampler(data.truths, septum::counter_rng{seed, septum::stream::sampling}, data.names);
   septum::counter_rng const rng{seed, septum::stream::validation_split};
-  if (request.validation == "region") return septum::by_region{}(patches, data.extents, field, rng);
-  return septum::random_pixels{}(patches, data.extents, field, rng);
+  auto split = request.validation == "region"
+                   ? septum::by_region{}(patches, data.extents, field, rng)
+                   : septum::random_pixels{}(patches, data.extents, field, rng);
+  std::erase_if(split.validation, [&](septum::patch_index const& patch) {
+    return !data.judges(static_cast<std::size_t>(patch.image), static_cast<std::size_t>(patch.row),
+                        static_cast<std::size_t>(patch.column));
+  });
+  return split;
 }
 
 // Batch statistics need two patches at least.
@@ -124,6 +170,8 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
     auto const truth = septum::fnv1a(std::as_bytes(std::span{classes.data(), classes.size()}));
     text += " image " + std::to_string(hash) + " truth " + std::to_string(truth);
   }
+  if (!data.teacher.empty())
+    text += " teacher " + data.teacher + " labels x " + septum::to_text(request.label_weight);
   return text;
 }
 
@@ -321,6 +369,7 @@ septum::training_state<O> train_by_patches(training_setup const& setup, net_run 
     return train_patches_on_gpu(setup, run, split, optimizer, seconds, patches);
   septum::patch_batches training{data.views(), split.training,
                                  training_batches(request, field, run.seed), threads};
+  if (!data.targets.empty()) training.set_targets(data.target_views());
   septum::patch_batches validation{
       data.views(),
       split.validation,
@@ -345,9 +394,16 @@ std::vector<septum::view<std::uint8_t const, 2>> map_views(std::vector<septum::m
 septum::label_maps split_maps(prepared_data const& data, training_request const& request, int field,
                               std::uint64_t seed) {
   septum::counter_rng const rng{seed, septum::stream::validation_split};
-  if (request.validation == "region")
-    return septum::split_labels(data.truths, field, septum::by_region{}, rng, data.names);
-  return septum::split_labels(data.truths, field, septum::random_pixels{}, rng, data.names);
+  auto maps =
+      request.validation == "region"
+          ? septum::split_labels(data.truths, field, septum::by_region{}, rng, data.names)
+          : septum::split_labels(data.truths, field, septum::random_pixels{}, rng, data.names);
+  for (std::size_t i = 0; i < maps.validation.size(); ++i)
+    for (std::size_t row = 0; row < maps.validation[i].shape()[0]; ++row)
+      for (std::size_t column = 0; column < maps.validation[i].shape()[1]; ++column)
+        if (!data.judges(i, row, column))
+          maps.validation[i](row, column) = septum::annotation::unlabelled;
+  return maps;
 }
 
 template <septum::Optimizer O>
@@ -378,6 +434,7 @@ septum::training_state<O> train_by_crops(training_setup const& setup, net_run co
        .balance = request.balance == "mask",
        .seed = run.seed},
       threads};
+  if (!data.targets.empty()) training.set_targets(data.target_views());
   // Enough to compare epochs by, and a small part of the time.
   constexpr std::size_t most_validation_crops = 16;
   auto const held_out = map_views(maps.validation);
@@ -425,6 +482,12 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
       {"precision", common.precision},
   };
   auto& provenance = description.provenance;
+  if (!request.teacher.empty()) {
+    for (auto const& file : request.teacher)
+      provenance["teacher"] +=
+          (provenance["teacher"].empty() ? "" : ", ") + file.filename().string();
+    provenance["label_weight"] = septum::to_text(request.label_weight);
+  }
   if (request.parts > 1) provenance["parts"] = std::to_string(request.parts);
   if (!request.cycles()) provenance["rate_factor"] = septum::to_text(request.rate_factor);
   if (request.dense()) {
@@ -474,7 +537,7 @@ training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
   int const field = net.training.receptive_field;
   result.trained.description = describe(datasets, request, common, field, net.signature);
   result.trained.layout = net.layout;
-  auto const data = prepare(datasets, request, field, common.executor());
+  auto const data = prepare(datasets, request, field, common);
   std::int64_t patches = 0;
   for (int k = 0; k < request.ensemble; ++k) {
     net_run const run{k, common.seed + static_cast<std::uint64_t>(k), checkpoint_of(request, k)};
@@ -519,6 +582,8 @@ void normalize(septum::image& pixels, std::string const& normalizer, int window,
 training_result train_model(std::vector<septum::io::dataset> datasets,
                             training_request const& request, common_options const& common) {
   require_equal_datasets(datasets);
+  for (auto& unlabelled : read_unlabelled(request, datasets.front(), common))
+    datasets.push_back(std::move(unlabelled));
   if (request.optimizer == "rmsprop")
     return train_ensemble(datasets, request, common, septum::rmsprop{});
   return train_ensemble(datasets, request, common,

@@ -42,7 +42,10 @@ struct training_request {
   std::string normalizer = "median_box";
   double pixel_size_um = 0.0;  ///< 0: what the data sets say
   int parts = 1;  ///< of every batch, with batch statistics of their own; 0: one per process
-  std::filesystem::path checkpoint;  ///< empty: none is written
+  std::vector<std::filesystem::path> teacher;     ///< models whose mean probabilities are learned
+  double label_weight = 0.0;                      ///< share of the labels beside a teacher
+  std::vector<std::filesystem::path> unlabelled;  ///< images for which there is the teacher alone
+  std::filesystem::path checkpoint;               ///< empty: none is written
   bool resume = false;
   std::size_t memory_limit_mb = 0;  ///< of the whole process; 0: what is free
 

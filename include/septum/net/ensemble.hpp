@@ -4,6 +4,7 @@
 #include <septum/image/types.hpp>
 #include <septum/net/model.hpp>
 #include <septum/net/net.hpp>
+#include <septum/net/output_part.hpp>
 #include <septum/net/parameters.hpp>
 #include <septum/net/tiled.hpp>
 
@@ -11,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <functional>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -63,13 +65,30 @@ class ensemble_runner {
   /// Mean class probabilities of a normalised image, zero in the border of (field - 1) / 2 pixels
   /// that the net cannot see. Axes row, column, class.
   /// @throws shape_error on an image smaller than the field or with other channels
-  [[nodiscard]] probabilities predict(image const& pixels) { return run(pixels, nullptr); }
+  [[nodiscard]] probabilities predict(image const& pixels) { return run(as_view(pixels), nullptr); }
 
   /// The same, and what every net says by itself; takes the memory of one more result per net.
   [[nodiscard]] ensemble_maps predict_each(image const& pixels) {
     ensemble_maps maps;
     maps.nets.resize(size());
-    maps.mean = run(pixels, &maps.nets);
+    maps.mean = run(as_view(pixels), &maps.nets);
+    return maps;
+  }
+
+  /// What `predict` gives where parts keep it, to the same bits, and `elsewhere` (a value per
+  /// class) everywhere else inside the border.
+  [[nodiscard]] probabilities predict_parts(image const& pixels, std::span<output_part const> parts,
+                                            std::span<float const> elsewhere) {
+    return run_parts(as_view(pixels), parts, elsewhere, nullptr);
+  }
+
+  /// The same with what every net says by itself.
+  [[nodiscard]] ensemble_maps predict_parts_each(image const& pixels,
+                                                 std::span<output_part const> parts,
+                                                 std::span<float const> elsewhere) {
+    ensemble_maps maps;
+    maps.nets.resize(size());
+    maps.mean = run_parts(as_view(pixels), parts, elsewhere, &maps.nets);
     return maps;
   }
 
@@ -81,9 +100,11 @@ class ensemble_runner {
 
   /// What `predict` gives, some rows at a time from the top and to the same bits, for images larger
   /// than the memory. The budget is for the rows of the image and of the result as well.
-  void predict_rows(int height, int width, row_source const& source, row_sink const& sink) {
-    tile_plan const plan = plan_rows(height, width);
-    prepare(plan);
+  /// @param selection  what `predict_parts` would compute of it; nothing: all
+  void predict_rows(int height, int width, row_source const& source, row_sink const& sink,
+                    row_selection const* selection = nullptr) {
+    tile_plan const plan = plan_rows(height, width, selection);
+    if (selection == nullptr) prepare(plan);
     int const border = (properties_.receptive_field - 1) / 2;
     auto const classes = static_cast<std::ptrdiff_t>(properties_.classes);
     std::vector<float> band(static_cast<std::size_t>(std::max(plan.tile_height, border)) *
@@ -97,12 +118,19 @@ class ensemble_runner {
     int done = 0;
     for (std::size_t k = 0; k < corners.size(); ++k) {
       int const row = corners[k].row;
+      bool const last_of_row = k + 1 == corners.size() || corners[k + 1].row != row;
+      if (selection != nullptr && !last_of_row) continue;
       auto const rows = source(row, plan.tile_height + properties_.receptive_field - 1);
       view<float, 3> const target{band.data(), {plan.tile_height, width, classes}};
       // The band has no border above.
-      predict_tile(rows, plan, {0, corners[k].column}, target, -border, nullptr,
-                   progress_of(plan, k, corners.size()), plan.rows_of(row));
-      if (k + 1 < corners.size() && corners[k + 1].row == row) continue;
+      if (selection != nullptr) {
+        fill_outputs(target, 0, selection->elsewhere);
+        compute_parts(rows, selection->choose(rows, plan.rows_of(row)), target, 0, nullptr);
+      } else {
+        predict_tile(rows, plan, {0, corners[k].column}, target, -border, nullptr,
+                     progress_of(plan, k, corners.size()), plan.rows_of(row));
+      }
+      if (!last_of_row) continue;
       int const end = row + plan.rows_of(row);
       give(done - row, end - done);
       done = end;
@@ -119,16 +147,18 @@ class ensemble_runner {
     return tile_bytes(plan.tile_height + properties_.receptive_field - 1,
                       plan.tile_width + properties_.receptive_field - 1);
   }
-  [[nodiscard]] std::size_t row_bytes_for(int height, int width) const {
-    tile_plan const plan = plan_rows(height, width);
+  [[nodiscard]] std::size_t row_bytes_for(int height, int width,
+                                          row_selection const* selection = nullptr) const {
+    tile_plan const plan = plan_rows(height, width, selection);
     return row_plan_bytes(plan.tile_height + properties_.receptive_field - 1,
-                          plan.tile_width + properties_.receptive_field - 1, width);
+                          plan.tile_width + properties_.receptive_field - 1, width, selection);
   }
   void set_budget(std::size_t bytes) { options_.budget_bytes = bytes; }
 
   /// Rows of the image that predict_rows asks for at once.
-  [[nodiscard]] int rows_at_once(int height, int width) const {
-    return plan_rows(height, width).tile_height + properties_.receptive_field - 1;
+  [[nodiscard]] int rows_at_once(int height, int width,
+                                 row_selection const* selection = nullptr) const {
+    return plan_rows(height, width, selection).tile_height + properties_.receptive_field - 1;
   }
 
   /// Number of nets.
@@ -138,26 +168,101 @@ class ensemble_runner {
   [[nodiscard]] std::vector<layer_report> report() const { return net_.report(); }
 
  private:
-  [[nodiscard]] probabilities run(image const& pixels, std::vector<probabilities>* each) {
-    auto const height = static_cast<int>(pixels.shape()[0]);
-    auto const width = static_cast<int>(pixels.shape()[1]);
-    SEPTUM_EXPECTS(static_cast<int>(pixels.shape()[2]) == properties_.input_channels,
-                   shape_error("septum.net.7", "an image of " + std::to_string(pixels.shape()[2]) +
+  [[nodiscard]] std::array<std::size_t, 3> expect_channels(view<float const, 3> pixels) const {
+    SEPTUM_EXPECTS(static_cast<int>(pixels.extent(2)) == properties_.input_channels,
+                   shape_error("septum.net.7", "an image of " + std::to_string(pixels.extent(2)) +
                                                    " channels meets a net for " +
                                                    std::to_string(properties_.input_channels)));
+    return {static_cast<std::size_t>(pixels.extent(0)), static_cast<std::size_t>(pixels.extent(1)),
+            static_cast<std::size_t>(properties_.classes)};
+  }
+
+  [[nodiscard]] probabilities run(view<float const, 3> pixels, std::vector<probabilities>* each) {
+    auto const extents = expect_channels(pixels);
+    auto const height = static_cast<int>(pixels.extent(0));
+    auto const width = static_cast<int>(pixels.extent(1));
     tile_plan const plan = plan_for(
         height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); });
     prepare(plan);
-    std::array const extents{pixels.shape()[0], pixels.shape()[1],
-                             static_cast<std::size_t>(properties_.classes)};
     probabilities mean = xt::zeros<float>(extents);
     if (each != nullptr)
       for (probabilities& maps : *each) maps = xt::zeros<float>(extents);
     auto const corners = plan.tiles();
     for (std::size_t k = 0; k < corners.size(); ++k)
-      predict_tile(as_view(pixels), plan, corners[k], as_view(mean), corners[k].row, each,
+      predict_tile(pixels, plan, corners[k], as_view(mean), corners[k].row, each,
                    progress_of(plan, k, corners.size()));
     return mean;
+  }
+
+  [[nodiscard]] probabilities run_parts(view<float const, 3> pixels,
+                                        std::span<output_part const> parts,
+                                        std::span<float const> elsewhere,
+                                        std::vector<probabilities>* each) {
+    int const border = (properties_.receptive_field - 1) / 2;
+    probabilities mean = xt::zeros<float>(expect_channels(pixels));
+    fill_outputs(as_view(mean), border, elsewhere);
+    if (each != nullptr) std::fill(each->begin(), each->end(), mean);
+    compute_parts(pixels, parts, as_view(mean), border, each);
+    return mean;
+  }
+
+  /// Gives every output of `maps`, which begins with so many rows of border, the values of classes.
+  void fill_outputs(view<float, 3> maps, int border_rows, std::span<float const> values) const {
+    int const border = (properties_.receptive_field - 1) / 2;
+    for (std::ptrdiff_t row = border_rows; row < maps.extent(0) - border_rows; ++row)
+      for (std::ptrdiff_t column = border; column < maps.extent(1) - border; ++column)
+        std::copy(values.begin(), values.end(), &maps(row, column, 0));
+  }
+
+  /// Computes parts and puts what they keep into `mean`, which begins with so many rows of border.
+  void compute_parts(view<float const, 3> pixels, std::span<output_part const> parts,
+                     view<float, 3> mean, int border_rows, std::vector<probabilities>* each) {
+    // Those of one extent share their plans.
+    std::vector<std::size_t> order(parts.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    auto const extent_of = [&](std::size_t k) {
+      return std::array{parts[k].area.rows, parts[k].area.columns};
+    };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return extent_of(a) < extent_of(b); });
+    std::vector<probabilities> own(each != nullptr ? each->size() : 0);
+    for (std::size_t const k : order) {
+      auto const area = on_grid(parts[k].area, pixels);
+      int const lost = properties_.receptive_field - 1;
+      auto const maps =
+          run(pixels.block({area.row, area.column, 0},
+                           {area.rows + lost, area.columns + lost, properties_.input_channels}),
+              each != nullptr ? &own : nullptr);
+      for (auto const& kept : parts[k].kept) {
+        keep(maps, area, kept, mean, border_rows);
+        for (std::size_t net = 0; net < own.size(); ++net)
+          keep(own[net], area, kept, as_view((*each)[net]), border_rows);
+      }
+    }
+  }
+
+  /// The area widened to where the map may be cut, with the margin behind.
+  [[nodiscard]] output_rectangle on_grid(output_rectangle area, view<float const, 3> pixels) const {
+    auto const grid = net_.output_grid();
+    auto const widen = [&](int first, int count, std::ptrdiff_t extent) {
+      int const begin = first / grid.period * grid.period;
+      int const end = (first + count + grid.period - 1) / grid.period * grid.period + grid.margin;
+      int const last = static_cast<int>(extent) - properties_.receptive_field + 1;
+      return std::array{begin, std::min(end, last) - begin};
+    };
+    auto const [row, rows] = widen(area.row, area.rows, pixels.extent(0));
+    auto const [column, columns] = widen(area.column, area.columns, pixels.extent(1));
+    return {row, column, rows, columns};
+  }
+
+  void keep(probabilities const& part, output_rectangle area, output_rectangle kept,
+            view<float, 3> maps, int border_rows) const {
+    int const border = (properties_.receptive_field - 1) / 2;
+    auto const from = as_view(part);
+    auto const values = static_cast<std::ptrdiff_t>(kept.columns) * properties_.classes;
+    for (int row = 0; row < kept.rows; ++row)
+      std::copy_n(&from(kept.row - area.row + row + border, kept.column - area.column + border, 0),
+                  values, &maps(kept.row + row + border_rows, kept.column + border, 0));
   }
 
   // Maps of the net, copy of the input, output of one net, sum of all.
@@ -169,21 +274,26 @@ class ensemble_runner {
   }
 
   template <class Bytes>
-  [[nodiscard]] tile_plan plan_for(int height, int width, Bytes const& bytes) const {
+  [[nodiscard]] tile_plan plan_for(int height, int width, Bytes const& bytes,
+                                   int period = 1) const {
     auto const grid = net_.output_grid();
     return plan_tiles(height, width, properties_.receptive_field, bytes, options_.budget_bytes,
-                      options_.largest_tile, {grid.period, grid.margin});
+                      options_.largest_tile, {std::lcm(grid.period, period), grid.margin});
   }
-  // Tiles, and under them whole rows of the image and of the result.
-  [[nodiscard]] tile_plan plan_rows(int height, int width) const {
-    return plan_for(height, width,
-                    [&](int rows, int columns) { return row_plan_bytes(rows, columns, width); });
+  // Tiles, and under them whole rows of the image and of the result; those of a part as well.
+  [[nodiscard]] tile_plan plan_rows(int height, int width, row_selection const* selection) const {
+    return plan_for(
+        height, width,
+        [&](int rows, int columns) { return row_plan_bytes(rows, columns, width, selection); },
+        selection == nullptr ? 1 : selection->period);
   }
-  [[nodiscard]] std::size_t row_plan_bytes(int rows, int columns, int width) const {
+  [[nodiscard]] std::size_t row_plan_bytes(int rows, int columns, int width,
+                                           row_selection const* selection) const {
     auto const across = static_cast<std::size_t>(rows) * static_cast<std::size_t>(width);
+    int const maps = selection == nullptr ? 1 : 2;
     return tile_bytes(rows, columns) +
            across * sizeof(float) *
-               static_cast<std::size_t>(properties_.input_channels + properties_.classes);
+               static_cast<std::size_t>(properties_.input_channels + maps * properties_.classes);
   }
   [[nodiscard]] std::function<void(std::size_t, int)> progress_of(tile_plan const& plan,
                                                                   std::size_t tile,

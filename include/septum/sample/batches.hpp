@@ -4,8 +4,10 @@
 #include <septum/core/rng.hpp>
 #include <septum/core/view.hpp>
 #include <septum/exec/for_each.hpp>
+#include <septum/image/annotation.hpp>
 #include <septum/sample/augment.hpp>
 #include <septum/sample/detail/batch_iterator.hpp>
+#include <septum/sample/detail/targets.hpp>
 #include <septum/sample/patch_index.hpp>
 
 #include <algorithm>
@@ -27,6 +29,7 @@ struct patch_batch {
   view<float const, 4> patches;          ///< axes batch, row, column, channel
   std::span<std::uint8_t const> labels;  ///< class of each patch's centre pixel
   std::ptrdiff_t index = 0;              ///< number of the batch in its epoch, from 0
+  std::span<float const> targets{};      ///< axes batch, class; empty: labels alone
 };
 
 /// How `patch_batches` walks its patches.
@@ -80,6 +83,15 @@ class patch_batches {
     for (auto const& patch : patches_) expect_inside(patch);
   }
 
+  /// Gives batches soft targets beside their labels from now on: those of the centre pixels. A
+  /// patch without probabilities (all zero) gets the label annotation::unlabelled. \param targets
+  /// class probabilities, axes row, column, class; one map per image \throws shape_error
+  /// `septum.sample.20` (images and targets do not belong together)
+  void set_targets(std::vector<view<float const, 3>> targets) {
+    detail::expect_targets(images_, targets, "patch_batches");
+    targets_ = std::move(targets);
+  }
+
   [[nodiscard]] std::ptrdiff_t patch_count() const { return std::ssize(patches_); }
   /// Patches that an epoch visits, those of a batch that is left out included.
   [[nodiscard]] std::ptrdiff_t patches_per_epoch() const {
@@ -118,9 +130,10 @@ class patch_batches {
   [[nodiscard]] epoch_range epoch(int number, std::ptrdiff_t first_batch = 0);
 
   /// Writes the patches `numbers` into `destination` (axes batch, row, column, channel) and their
-  /// classes into `classes`, each patch turned as in epoch `epoch`. Thread-safe.
+  /// classes into `classes`, each patch turned as in epoch `epoch`; soft targets, where there are
+  /// some, into `targets` (batch, class). Thread-safe.
   void gather(std::span<std::uint32_t const> numbers, int epoch, view<float, 4> destination,
-              std::span<std::uint8_t> classes) const {
+              std::span<std::uint8_t> classes, std::span<float> targets = {}) const {
     auto const turns =
         counter_rng{options_.seed, stream::augmentation}.fork(static_cast<std::uint64_t>(epoch));
     for_each_range(threads_, std::ssize(numbers), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
@@ -130,11 +143,22 @@ class patch_batches {
         copy_patch(patch, options_.augment ? draw_dihedral(turns, number) : dihedral{},
                    &destination(k, 0, 0, 0));
         classes[static_cast<std::size_t>(k)] = patch.label;
+        if (targets_.empty()) continue;
+        auto const soft =
+            targets.subspan(static_cast<std::size_t>(k) * target_classes(), target_classes());
+        auto const& of_image = targets_[static_cast<std::size_t>(patch.image)];
+        std::copy_n(&of_image(patch.row, patch.column, 0), soft.size(), soft.begin());
+        if (!detail::has_target(soft))
+          classes[static_cast<std::size_t>(k)] = annotation::unlabelled;
       }
     });
   }
 
  private:
+  [[nodiscard]] std::size_t target_classes() const {
+    return targets_.empty() ? 0 : static_cast<std::size_t>(targets_[0].extent(2));
+  }
+
   [[nodiscard]] std::vector<std::uint32_t> pass_over_all(std::ptrdiff_t pass) const {
     std::vector<std::uint32_t> numbers(patches_.size());
     std::iota(numbers.begin(), numbers.end(), 0U);
@@ -190,12 +214,14 @@ class patch_batches {
 
   std::vector<view<float const, 3>> images_;
   std::vector<patch_index> patches_;
+  std::vector<view<float const, 3>> targets_;
   batch_options options_;
   int reach_ = 0;
   exec::threads threads_;
   std::vector<std::uint32_t> order_;
   std::vector<float> buffer_;
   std::vector<std::uint8_t> labels_;
+  std::vector<float> soft_;
 };
 
 /// Input range over the batches of one epoch; gathers each batch when it is reached. One epoch of a
@@ -223,11 +249,12 @@ class patch_batches::epoch_range {
     auto const side = static_cast<std::ptrdiff_t>(owner_->options_.window);
     owner_->buffer_.resize(static_cast<std::size_t>(count * side * side * owner_->channels()));
     owner_->labels_.resize(static_cast<std::size_t>(count));
+    owner_->soft_.resize(owner_->labels_.size() * owner_->target_classes());
     view<float, 4> const patches{owner_->buffer_.data(), {count, side, side, owner_->channels()}};
     owner_->gather(std::span{owner_->order_}.subspan(static_cast<std::size_t>(first),
                                                      static_cast<std::size_t>(count)),
-                   epoch_, patches, owner_->labels_);
-    batch_ = {patches, owner_->labels_, next_};
+                   epoch_, patches, owner_->labels_, owner_->soft_);
+    batch_ = {patches, owner_->labels_, next_, owner_->soft_};
   }
 
   patch_batches* owner_;

@@ -7,6 +7,7 @@
 #include <septum/image/annotation.hpp>
 #include <septum/sample/augment.hpp>
 #include <septum/sample/detail/batch_iterator.hpp>
+#include <septum/sample/detail/targets.hpp>
 #include <septum/sample/patch_index.hpp>
 #include <septum/sample/warp.hpp>
 
@@ -50,6 +51,7 @@ struct crop_batch {
   view<float const, 4> patches;          ///< axes crop, row, column, channel; margin included
   std::span<std::uint8_t const> labels;  ///< axes crop, row, column; annotation::unlabelled: none
   std::ptrdiff_t index = 0;              ///< number of the batch in its epoch, from 0
+  std::span<float const> targets{};      ///< axes crop, row, column, class; empty: labels alone
 };
 
 /// Crops for dense training, cut from whole images when they are asked for. A drawn crop is centred
@@ -90,6 +92,16 @@ class crop_batches {
     return batches;
   }
 
+  /// Gives batches soft targets beside their labels from now on: where a crop shows an image
+  /// larger, sheared or turned, they are interpolated like its pixels. An output next to a pixel
+  /// without probabilities (all zero) loses its label. \param targets  class probabilities, axes
+  /// row, column, class; one map per image \throws shape_error `septum.sample.20` (images and
+  /// targets do not belong together)
+  void set_targets(std::vector<view<float const, 3>> targets) {
+    detail::expect_targets(images_, targets, "crop_batches");
+    targets_ = std::move(targets);
+  }
+
   [[nodiscard]] std::ptrdiff_t batches_per_epoch() const { return options_.batches_per_epoch; }
   /// The options, with the side that fits into the smallest image.
   [[nodiscard]] crop_options const& options() const { return options_; }
@@ -111,18 +123,19 @@ class crop_batches {
   }
 
   /// Writes crops `first`, `first` + 1, ... of an epoch: pixels into `destination` (crop, row,
-  /// column, channel), classes into `classes` (crop, row, column). Thread-safe.
+  /// column, channel), classes into `classes` (crop, row, column) and soft targets, where there are
+  /// some, into `targets` (crop, row, column, class). Thread-safe.
   void gather(int epoch, std::ptrdiff_t first, view<float, 4> destination,
-              std::span<std::uint8_t> classes) const {
+              std::span<std::uint8_t> classes, std::span<float> targets = {}) const {
     auto const outputs =
         static_cast<std::size_t>(options_.side) * static_cast<std::size_t>(options_.side);
     for_each_range(threads_, destination.extent(0), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-      std::vector<float> warped;
-      std::vector<std::uint8_t> warped_classes;
-      for (auto k = begin; k < end; ++k)
-        copy_crop(epoch, first + k, &destination(k, 0, 0, 0),
-                  classes.subspan(static_cast<std::size_t>(k) * outputs, outputs), warped,
-                  warped_classes);
+      warped_crop warped;
+      for (auto k = begin; k < end; ++k) {
+        auto const at = static_cast<std::size_t>(k) * outputs;
+        copy_crop(epoch, first + k, &destination(k, 0, 0, 0), classes.subspan(at, outputs),
+                  targets_.empty() ? nullptr : targets.data() + at * target_classes(), warped);
+      }
     });
   }
 
@@ -221,8 +234,19 @@ class crop_batches {
     return counter_rng{options_.seed, stream::augmentation}.fork(static_cast<std::uint64_t>(epoch));
   }
 
+  [[nodiscard]] std::size_t target_classes() const {
+    return targets_.empty() ? 0 : static_cast<std::size_t>(targets_[0].extent(2));
+  }
+
+  // Room for one crop before it is turned.
+  struct warped_crop {
+    std::vector<float> pixels;
+    std::vector<std::uint8_t> classes;
+    std::vector<float> targets;
+  };
+
   void copy_crop(int epoch, std::ptrdiff_t number, float* to, std::span<std::uint8_t> classes,
-                 std::vector<float>& warped, std::vector<std::uint8_t>& warped_classes) const {
+                 float* soft, warped_crop& warped) const {
     auto const at = place(epoch, number);
     auto const& pixels = images_[static_cast<std::size_t>(at.image)];
     auto const& truth = maps_[static_cast<std::size_t>(at.image)];
@@ -235,23 +259,41 @@ class crop_batches {
     view<float const, 3> from =
         pixels.block({at.row - reach_, at.column - reach_, 0}, {seen, seen, depth});
     view<std::uint8_t const, 2> from_classes = truth.block({at.row, at.column}, {side, side});
+    view<float const, 3> from_targets;
+    auto const targets = static_cast<std::ptrdiff_t>(target_classes());
+    if (soft != nullptr)
+      from_targets = targets_[static_cast<std::size_t>(at.image)].block({at.row, at.column, 0},
+                                                                        {side, side, targets});
     if (options_.warping.any()) {
       auto const by = draw_warp(rng, static_cast<std::uint64_t>(number), options_.warping);
-      warped.resize(static_cast<std::size_t>(seen * seen * depth));
-      warped_classes.resize(static_cast<std::size_t>(side * side));
+      warped.pixels.resize(static_cast<std::size_t>(seen * seen * depth));
+      warped.classes.resize(static_cast<std::size_t>(side * side));
       warped_square{at.row - reach_, at.column - reach_, seen, by}.pixels(
-          pixels, {warped.data(), {seen, seen, depth}});
-      warped_square{at.row, at.column, side, by}.classes(
-          truth, {warped_classes.data(), {side, side}}, annotation::unlabelled,
-          [&](std::ptrdiff_t row, std::ptrdiff_t column) {
-            return centre_fits(static_cast<std::size_t>(at.image), row, column);
-          });
-      from = {warped.data(), {seen, seen, depth}};
-      from_classes = {warped_classes.data(), {side, side}};
+          pixels, {warped.pixels.data(), {seen, seen, depth}});
+      warped_square const outputs{at.row, at.column, side, by};
+      outputs.classes(truth, {warped.classes.data(), {side, side}}, annotation::unlabelled,
+                      [&](std::ptrdiff_t row, std::ptrdiff_t column) {
+                        return centre_fits(static_cast<std::size_t>(at.image), row, column);
+                      });
+      from = {warped.pixels.data(), {seen, seen, depth}};
+      from_classes = {warped.classes.data(), {side, side}};
+      if (soft != nullptr) {
+        warped.targets.resize(static_cast<std::size_t>(side * side * targets));
+        outputs.pixels(targets_[static_cast<std::size_t>(at.image)],
+                       {warped.targets.data(), {side, side, targets}});
+        from_targets = {warped.targets.data(), {side, side, targets}};
+      }
     }
     copy_turned(from.data(), turn.over(seen, from.stride(0), from.stride(1)), seen, depth, to);
     copy_turned(from_classes.data(), turn.over(side, from_classes.stride(0), 1), side,
                 std::ptrdiff_t{1}, classes.data());
+    if (soft != nullptr) {
+      copy_turned(from_targets.data(),
+                  turn.over(side, from_targets.stride(0), from_targets.stride(1)), side, targets,
+                  soft);
+      for (std::size_t i = 0; i < classes.size(); ++i, soft += targets)
+        if (!detail::has_target({soft, target_classes()})) classes[i] = annotation::unlabelled;
+    }
     if (options_.balance) balance(classes, rng.fork(2).fork(static_cast<std::uint64_t>(number)));
   }
 
@@ -288,6 +330,7 @@ class crop_batches {
 
   std::vector<view<float const, 3>> images_;
   std::vector<view<std::uint8_t const, 2>> maps_;
+  std::vector<view<float const, 3>> targets_;
   std::vector<crop> fixed_;
   crop_options options_;
   exec::threads threads_;
@@ -297,6 +340,7 @@ class crop_batches {
   std::vector<std::size_t> first_row_;
   std::vector<float> buffer_;
   std::vector<std::uint8_t> classes_;
+  std::vector<float> soft_;
 };
 
 /// Input range over the batches of one epoch; gathers each batch when it is reached. One epoch of a
@@ -327,8 +371,9 @@ class crop_batches::epoch_range {
     owner_->buffer_.resize(static_cast<std::size_t>(count * seen * seen * owner_->channels()));
     owner_->classes_.resize(static_cast<std::size_t>(count * side * side));
     view<float, 4> const patches{owner_->buffer_.data(), {count, seen, seen, owner_->channels()}};
-    owner_->gather(epoch_, first, patches, owner_->classes_);
-    batch_ = {patches, owner_->classes_, next_};
+    owner_->soft_.resize(owner_->classes_.size() * owner_->target_classes());
+    owner_->gather(epoch_, first, patches, owner_->classes_, owner_->soft_);
+    batch_ = {patches, owner_->classes_, next_, owner_->soft_};
   }
 
   crop_batches* owner_;

@@ -2,8 +2,12 @@
 #include <septum/core/config.hpp>
 #include <septum/core/error.hpp>
 #include <septum/image/types.hpp>
+#include <septum/net/output_part.hpp>
 
+#include <algorithm>
 #include <concepts>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -18,6 +22,16 @@ concept Predictor = requires(P& predictor, image const& pixels) {
   { P::classes } -> std::convertible_to<int>;
   { P::receptive_field } -> std::convertible_to<int>;
   { predictor.predict(pixels) } -> std::same_as<probabilities>;
+};
+
+/// A Predictor that can compute parts of an output map alone: `predict_parts(pixels, parts,
+/// elsewhere)` gives what `predict` gives, to the same bits, where parts keep it, and the values
+/// `elsewhere`, one per class, everywhere else inside the border.
+template <class P>
+concept PartPredictor = Predictor<P> &&
+    requires(P& predictor, image const& pixels, std::span<output_part const> parts,
+             std::span<float const> elsewhere) {
+  { predictor.predict_parts(pixels, parts, elsewhere) } -> std::same_as<probabilities>;
 };
 
 /// A Predictor that returns given maps, whatever the intensities: runs everything after the net on
@@ -46,6 +60,25 @@ struct stored_predictor {
                                             " x " + std::to_string(Classes) + ", found " +
                                             text(maps, 3) + "; give the maps of this image"));
     return maps;
+  }
+
+  /// The given maps where parts keep them.
+  [[nodiscard]] probabilities predict_parts(image const& pixels, std::span<output_part const> parts,
+                                            std::span<float const> elsewhere) const {
+    auto const given = predict(pixels);
+    constexpr std::size_t border = (ReceptiveField - 1) / 2;
+    probabilities chosen = xt::zeros<float>(given.shape());
+    for (std::size_t row = border; row + border < chosen.shape()[0]; ++row)
+      for (std::size_t column = border; column + border < chosen.shape()[1]; ++column)
+        std::copy(elsewhere.begin(), elsewhere.end(), &chosen(row, column, 0));
+    for (auto const& part : parts)
+      for (auto const& kept : part.kept)
+        for (int row = kept.row; row < kept.row + kept.rows; ++row) {
+          auto const r = static_cast<std::size_t>(row) + border;
+          auto const c = static_cast<std::size_t>(kept.column) + border;
+          std::copy_n(&given(r, c, 0), kept.columns * Classes, &chosen(r, c, 0));
+        }
+    return chosen;
   }
 };
 

@@ -30,12 +30,13 @@ class gradient_network {
   /// Loss of one batch and its gradient.
   /// @param parameters flat blob of the net
   /// @param x          batch, row, column, channel; contiguous
-  /// @param classes    class of every output (batch, row, column), 255 to ignore it
+  /// @param targets    class of every output (batch, row, column), 255 to ignore it; or those and
+  ///                   soft targets
   /// @param gradient   receives d(mean loss)/d(parameter); in the slots of running statistics the
   ///                   batch's own statistics
   /// @param step       source of dropout's random numbers in this step
   loss_sums operator()(std::span<T const> parameters, view<T const, 4> x,
-                       std::span<std::uint8_t const> classes, cross_entropy const& loss,
+                       output_targets const& targets, cross_entropy const& loss,
                        std::span<T> gradient, counter_rng step) {
     auto& run = prepared(static_cast<int>(x.extent(0)), static_cast<int>(x.extent(1)),
                          static_cast<int>(x.extent(2)));
@@ -44,7 +45,7 @@ class gradient_network {
     std::size_t const last = run.layers.size() - 1;
     auto const& out = run.rows[last].out;
     auto const sums = loss.template operator()<T>(
-        map_behind(run, last, maps_[last], out).template as<T>(), classes,
+        map_behind(run, last, maps_[last], out).template as<T>(), targets,
         map_behind(run, last, gradients_[last % 2], out).template as<T>());
     backward(run, x, gradient);
     return sums;

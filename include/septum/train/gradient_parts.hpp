@@ -39,12 +39,12 @@ class parted_gradient {
   template <class GradientOf>
   loss_sums operator()(GradientOf& gradient_of, std::span<parameter_slice const> slices,
                        std::span<float const> parameters, view<float const, 4> x,
-                       std::span<std::uint8_t const> classes, cross_entropy const& loss,
+                       output_targets const& targets, cross_entropy const& loss,
                        std::span<float> gradient, counter_rng step) {
     auto const count = static_cast<std::size_t>(parts_.count);
     gradients_.assign(count * gradient.size(), 0.0F);
     sums_.assign(count * values_per_sum, 0.0);
-    std::size_t const outputs = classes.size() / static_cast<std::size_t>(x.extent(0));
+    std::size_t const outputs = targets.labels.size() / static_cast<std::size_t>(x.extent(0));
     for (int part = parts_.first; part < parts_.last; ++part) {
       auto const [begin, end] = range_of(part, x.extent(0));
       if (begin == end) continue;
@@ -53,8 +53,8 @@ class parted_gradient {
       auto const at = static_cast<std::size_t>(part);
       loss_sums const sums =
           gradient_of(parameters, own,
-                      classes.subspan(static_cast<std::size_t>(begin) * outputs,
-                                      static_cast<std::size_t>(end - begin) * outputs),
+                      targets.part(static_cast<std::size_t>(begin) * outputs,
+                                   static_cast<std::size_t>(end - begin) * outputs),
                       loss, std::span{gradients_}.subspan(at * gradient.size(), gradient.size()),
                       step.fork(at));
       std::array const stored{sums.loss, sums.weight, static_cast<double>(sums.correct),

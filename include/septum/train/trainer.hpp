@@ -27,7 +27,9 @@ namespace septum::inline SEPTUM_ABI {
 /// Something that gives labelled batches epoch by epoch and can start at any batch, so that a run
 /// can be resumed: `epoch(number, first_batch)` is a range of values with `patches`
 /// (view<float const, 4>), `labels` (a class number per output of the net, or ignored_label) and
-/// `index`. Patches have one output each, crops of dense training one per pixel.
+/// `index`. Patches have one output each, crops of dense training one per pixel. Batches may have
+/// `targets` as well: probabilities per output and class (std::span<float const>) to learn instead
+/// of the labels, or nothing.
 template <class Batches>
 concept BatchSource = requires(Batches& batches) {
   { batches.batches_per_epoch() } -> std::convertible_to<std::ptrdiff_t>;
@@ -187,7 +189,7 @@ class training_run {
       if (at.batch < batches) {
         for (auto const& batch : training.epoch(at.epoch, at.batch)) {
           auto const counted = at.sums.count;
-          take_step(at, batches, batch.patches, batch.labels);
+          take_step(at, batches, batch.patches, targets_of(batch));
           ++at.batch;
           patches += at.sums.count - counted;
           auto const now = clock::now();
@@ -273,15 +275,23 @@ class training_run {
     return {padding_.data(), {count, patches.extent(1), patches.extent(2), patches.extent(3)}};
   }
 
+  template <class Batch>
+  static output_targets targets_of(Batch const& batch) {
+    if constexpr (requires { batch.targets; })
+      return {batch.labels, batch.targets};
+    else
+      return {batch.labels};
+  }
+
   void take_step(state& at, std::ptrdiff_t batches, view<float const, 4> patches,
-                 std::span<std::uint8_t const> classes) {
+                 output_targets const& targets) {
     counter_rng const dropout{schedule_.seed, stream::dropout};
     auto const updates = static_cast<std::uint64_t>(at.optimizer.updates);
     cross_entropy const loss{schedule_.class_weights};
     auto const sums =
         parts_.whole()
-            ? gradient_of_(at.parameters, patches, classes, loss, gradient_, dropout.fork(updates))
-            : parts_(gradient_of_, properties_.slices, at.parameters, patches, classes, loss,
+            ? gradient_of_(at.parameters, patches, targets, loss, gradient_, dropout.fork(updates))
+            : parts_(gradient_of_, properties_.slices, at.parameters, patches, targets, loss,
                      gradient_, dropout.fork(updates));
     double const rate = schedule_.rate_of(at.epoch, at.batch, batches);
     SEPTUM_EXPECTS(
