@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <septum/backend/problem.hpp>
 #include <septum/image/types.hpp>
 #include <septum/net/model.hpp>
@@ -17,8 +18,16 @@ struct prediction_request {
   std::size_t memory_mb = 512;
   int largest_tile = 1 << 20;  ///< side in pixels
   bool pad_by_reflection = false;
-  bool each_net = false;  ///< whether an ensemble's nets are asked one by one
+  bool each_net = false;   ///< whether an ensemble's nets are asked one by one
+  int threads_spared = 0;  ///< of the options', which the net leaves to others
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
+};
+
+/// What a net sees of a frame and what it says about it.
+struct net_frame {
+  septum::image pixels;  ///< normalised, until the net has them
+  bool constant = false;
+  septum::ensemble_maps maps;  ///< once the frame has been collected
 };
 
 /// A model that predicts frames of a run: picks its channels, normalises and, where asked,
@@ -38,6 +47,20 @@ class frame_predictor {
                                                  std::string const& source,
                                                  double& seconds_normalize,
                                                  double& seconds_predict);
+
+  /// The same in parts, for several frames at a time. First the net's channels, normalised; a
+  /// message goes to `notes`. May be called for different frames at the same time.
+  [[nodiscard]] net_frame prepare(septum::image const& raw, std::string const& source,
+                                  std::vector<std::string>& notes,
+                                  septum::exec::threads threads) const;
+  /// Then the net: frames are collected in the order in which they were submitted, by one thread.
+  [[nodiscard]] bool accepts(net_frame const& frame) const {
+    return frame.constant || stream_->accepts(frame.pixels);
+  }
+  void submit(net_frame& frame);
+  void collect(net_frame& frame);
+  void abandon() { stream_->abandon(); }
+
   /// Whether frames come with the probabilities of every net.
   [[nodiscard]] bool each_net() const { return each_; }
 
@@ -70,6 +93,11 @@ class frame_predictor {
   [[nodiscard]] std::uint64_t map_bytes(int height, int width) const;
   [[nodiscard]] std::uint64_t copy_bytes(int height, int width) const;
 
+  /// Bytes of the frames that are in flight on a device.
+  [[nodiscard]] std::uint64_t flight_bytes(int height, int width) const;
+  /// Whether frames are in flight on a device.
+  [[nodiscard]] bool on_device() const { return net_.stream != nullptr; }
+
   /// Upper bound for tiles from now on; results do not depend on it.
   void set_budget(std::size_t bytes) {
     if (net_.host) net_.host->set_budget(bytes);
@@ -83,6 +111,7 @@ class frame_predictor {
   bool pad_;
   predictor net_;
   bool each_;
+  std::shared_ptr<septum::frame_stream> stream_;
 };
 
 }  // namespace program
