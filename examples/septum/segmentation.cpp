@@ -169,8 +169,8 @@ class frame_segmenter {
     } else {
       auto const workers = static_cast<std::uint64_t>(together.workers);
       result.add("copies and labels", frames * (copies + labels));
-      result.add("steps of different frames", std::max(frame.file_bytes, image) + image + tiles +
-                                                  workers * (refining + writing));
+      std::uint64_t const reading = std::max(frame.file_bytes, image) + image;
+      result.add("steps of different frames", tiles + workers * (reading + refining + writing));
     }
     result.add("overhead",
                overhead_bytes(common_->executor().count, result.total() - resident_bytes()));
@@ -178,10 +178,12 @@ class frame_segmenter {
   }
 
   /// The steps of a frame; see run_pipeline.
+  // Frames of one file share what reads it, so that they are read one by one; others are not.
   void read(frame_work& work) const {
-    step(work, "read", [&] { work.input = work.frame->load(); });
+    if (work.frame->files.empty()) load(work);
   }
   void prepare(frame_work& work) const {
+    if (!work.frame->files.empty()) load(work);
     auto& raw = work.input.pixels;
     auto const& source = work.frame->source;
     named_step(work, "normalize", [&] {
@@ -242,7 +244,10 @@ class frame_segmenter {
     stopwatch const clock{work.seconds[name]};
     run();
   }
-  // The same; an error names the frame.
+  static void load(frame_work& work) {
+    step(work, "read", [&] { work.input = work.frame->load(); });
+  }
+  // A step whose errors name the frame.
   template <class Do>
   static void named_step(frame_work& work, char const* name, Do const& run) {
     try {

@@ -169,8 +169,6 @@ class contour_device {
         kernels_{*api_, kernels} {}
   contour_device(contour_device const&) = delete;
   contour_device& operator=(contour_device const&) = delete;
-  /// Waits for work that uses the memory that goes.
-  ~contour_device() { wait(); }
 
   /// @param pixels, start  of one extent, at least 2 x 2 pixels
   template <Constraint Constrain>
@@ -200,15 +198,14 @@ class contour_device {
       stream_.synchronize();
       return result;
     } catch (...) {
-      wait();
+      // Work may still use the buffers; its errors are of no interest any more.
+      api_->stream_synchronize(stream_.get());
       forget_buffers();
       throw;
     }
   }
 
  private:
-  // Errors of work that nobody wants any more are of no interest.
-  void wait() { api_->stream_synchronize(stream_.get()); }
   void forget_buffers() {
     buffers_.reset();
     intensity_ = {};
