@@ -30,17 +30,23 @@ septum::gpu_precision precision_named(std::string const& name) {
 template <class Net>
 predictor erase(septum::model const& trained, septum::device_libraries libraries,
                 septum::device_inference_options options) {
+  bool const each_net = options.each_net;
   auto const nets = std::make_shared<septum::device_ensemble<Net>>(trained, std::move(libraries),
                                                                    std::move(options));
-  return {septum::base_stack_t<Net>::receptive_field,
-          [nets](septum::image const& pixels) { return nets->predict(pixels); },
-          {},
-          [nets] {
-            std::vector<septum::layer_report> lines;
-            for (auto const& [layer, backend] : nets->report())
-              lines.push_back({.layer = layer, .backend = backend});
-            return lines;
-          }};
+  predictor made{septum::base_stack_t<Net>::receptive_field,
+                 [nets](septum::image const& pixels) { return nets->predict(pixels); },
+                 {},
+                 [nets] {
+                   std::vector<septum::layer_report> lines;
+                   for (auto const& [layer, backend] : nets->report())
+                     lines.push_back({.layer = layer, .backend = backend});
+                   return lines;
+                 },
+                 {},
+                 {nets, &nets->frames()}};
+  if (each_net)
+    made.predict_each = [nets](septum::image const& pixels) { return nets->predict_each(pixels); };
+  return made;
 }
 
 }  // namespace
@@ -50,13 +56,14 @@ septum::cudnn_options gpu_options(common_options const& common) {
 }
 
 predictor make_gpu_predictor(septum::model const& trained, common_options const& common,
-                             septum::inference_options const& inference) {
+                             septum::inference_options const& inference, bool each_net) {
   auto const libraries = septum::open_device_libraries(septum::cuda_kernel_image());
   septum::device_inference_options const options{
       .cudnn = gpu_options(common),
       .convolution = inference.convolution,
-      .frames_in_flight = 1,
+      .frames_in_flight = device_frames_in_flight,
       .budget_bytes = inference.budget_bytes,
+      .each_net = each_net,
       .on_less_memory = [&common](std::string const& what) {
         say(common, "septum: the GPU's memory ran out; going on with " + what);
       }};
@@ -64,6 +71,16 @@ predictor make_gpu_predictor(septum::model const& trained, common_options const&
   return with_net(
       description.architecture, description.channels.size(), description.classes.size(),
       [&]<class Net>(std::type_identity<Net>) { return erase<Net>(trained, libraries, options); });
+}
+
+contour_place place_contours(common_options const& common) {
+  if (common.backend != "cudnn") return septum::host_contours{};
+  auto const libraries = septum::open_device_libraries(septum::cuda_kernel_image());
+  return septum::device_contours{libraries.cuda, libraries.kernels, [&common] {
+                                   say(common,
+                                       "septum: the GPU's memory ran out; contours go on on the "
+                                       "processor");
+                                 }};
 }
 
 std::string missing_for_gpu() {

@@ -5,6 +5,7 @@
 
 #include "nets.hpp"
 #include "options.hpp"
+#include "refinement.hpp"
 
 namespace program {
 
@@ -15,7 +16,12 @@ namespace program {
 /// @throws septum::device_error saying what is missing and which version is wanted
 [[nodiscard]] predictor make_gpu_predictor(septum::model const& trained,
                                            common_options const& common,
-                                           septum::inference_options const& inference);
+                                           septum::inference_options const& inference,
+                                           bool each_net);
+
+/// Where contours evolve: where the options have nets computed.
+/// @throws septum::device_error as make_gpu_predictor
+[[nodiscard]] contour_place place_contours(common_options const& common);
 
 /// What this machine and this build offer for --backend cudnn: empty when all is there, else what
 /// is missing.

@@ -54,8 +54,8 @@ std::vector<std::string> net_names() {
 }
 
 predictor make_predictor(septum::model const& trained, common_options const& common,
-                         septum::inference_options inference) {
-  if (common.backend == "cudnn") return make_gpu_predictor(trained, common, inference);
+                         septum::inference_options inference, bool each_net) {
+  if (common.backend == "cudnn") return make_gpu_predictor(trained, common, inference, each_net);
   inference.precision = host_precision_of(common);
   auto const& description = trained.description;
   return with_any_net(description.architecture, description.channels.size(),

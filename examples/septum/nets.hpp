@@ -3,6 +3,7 @@
 #include <memory>
 #include <septum/image/types.hpp>
 #include <septum/net/ensemble.hpp>
+#include <septum/net/frame_stream.hpp>
 #include <septum/net/model.hpp>
 #include <septum/nn/feature_nets.hpp>
 #include <string>
@@ -59,11 +60,17 @@ struct predictor {
   std::function<std::vector<septum::layer_report>()> report;
   /// what the nets of a host run in: predicts row by row, and knows its memory
   std::shared_ptr<septum::ensemble_runner> host{};
+  /// frames of a movie, many in flight; empty where a frame is predicted at once by the above
+  std::shared_ptr<septum::frame_stream> stream{};
 };
 
+/// Frames that a device copies, computes and reads back at the same time.
+inline constexpr int device_frames_in_flight = 3;
+
 /// Loads a model into the net it was trained for, on the backend that the options name.
+/// @param each_net  whether maps of every net are wanted as well
 /// @throws septum::weights_error when the model does not fit
 [[nodiscard]] predictor make_predictor(septum::model const& trained, common_options const& common,
-                                       septum::inference_options inference);
+                                       septum::inference_options inference, bool each_net = false);
 
 }  // namespace program

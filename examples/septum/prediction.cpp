@@ -71,6 +71,15 @@ septum::image selected(septum::image const& raw, std::vector<std::size_t> const&
   return pixels;
 }
 
+// Frames of a backend that predicts them at once.
+std::shared_ptr<septum::frame_stream> immediate_stream(predictor const& net, bool each_net) {
+  auto const predict = [mean = net.predict, each = net.predict_each,
+                        each_net](septum::image const& pixels) {
+    return each_net ? each(pixels) : septum::ensemble_maps{.mean = mean(pixels), .nets = {}};
+  };
+  return std::make_shared<septum::immediate_frames<decltype(predict)>>(predict);
+}
+
 }  // namespace
 
 frame_predictor::frame_predictor(septum::model const& trained,
@@ -81,12 +90,14 @@ frame_predictor::frame_predictor(septum::model const& trained,
       frame_channels_{channels},
       pad_{request.pad_by_reflection},
       net_{make_predictor(trained, common,
-                          {.threads = common.executor(),
+                          {.threads = {common.executor().count - request.threads_spared},
                            .budget_bytes = request.memory_mb << 20,
                            .largest_tile = request.largest_tile,
                            .convolution = request.convolution,
-                           .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }})},
+                           .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }},
+                          request.each_net && trained.parameter_sets.size() > 1)},
       each_{request.each_net && trained.parameter_sets.size() > 1 && net_.predict_each != nullptr},
+      stream_{net_.stream ? net_.stream : immediate_stream(net_, each_)},
       cascade_{request.cascade} {
   if (cascade_ && !net_.host)
     throw septum::unsupported_error("septum.program.123",
@@ -105,30 +116,59 @@ septum::ensemble_maps frame_predictor::operator()(septum::image const& raw,
                                                   std::string const& source,
                                                   double& seconds_normalize,
                                                   double& seconds_predict) {
+  std::vector<std::string> notes;
+  net_frame frame;
+  {
+    stopwatch const clock{seconds_normalize};
+    frame = prepare(raw, source, notes, common_->executor());
+  }
+  for (auto const& note : notes) say(*common_, note);
+  stopwatch const clock{seconds_predict};
+  abandon();
+  submit(frame);
+  collect(frame);
+  return std::move(frame.maps);
+}
+
+net_frame frame_predictor::prepare(septum::image const& raw, std::string const& source,
+                                   std::vector<std::string>& notes,
+                                   septum::exec::threads threads) const {
   require_frame(source, static_cast<std::ptrdiff_t>(raw.shape()[2]),
                 static_cast<std::ptrdiff_t>(raw.shape()[0]),
                 static_cast<std::ptrdiff_t>(raw.shape()[1]));
-  blocks_.reset();
-  septum::image pixels = selected(raw, own_channels_);
+  net_frame frame{.pixels = selected(raw, own_channels_), .maps = {}};
   auto const& description = trained_->description;
-  if (is_constant(pixels)) {
-    say(*common_, "septum: " + source + ": a channel is constant; all pixels are background");
+  if (is_constant(frame.pixels)) {
+    notes.push_back("septum: " + source + ": a channel is constant; all pixels are background");
     septum::probabilities const nothing =
         xt::zeros<float>({raw.shape()[0], raw.shape()[1], description.classes.size()});
-    return {nothing, std::vector(each_ ? trained_->parameter_sets.size() : 0, nothing)};
+    frame.maps = {nothing, std::vector(each_ ? trained_->parameter_sets.size() : 0, nothing)};
+    frame.pixels = {};
+    frame.constant = true;
+    return frame;
   }
-  int const margin = pad_ ? (net_.receptive_field - 1) / 2 : 0;
-  {
-    stopwatch const clock{seconds_normalize};
-    normalize(pixels, description.normalizer, description.normalizer_window, common_->executor());
-    if (pad_) pixels = padded_by_reflection(pixels, margin);
-  }
-  stopwatch const clock{seconds_predict};
-  auto maps = predict(pixels);
-  if (!pad_) return maps;
-  maps.mean = without_margin(maps.mean, margin);
-  for (auto& own : maps.nets) own = without_margin(own, margin);
-  return maps;
+  normalize(frame.pixels, description.normalizer, description.normalizer_window, threads);
+  if (pad_) frame.pixels = padded_by_reflection(frame.pixels, (net_.receptive_field - 1) / 2);
+  return frame;
+}
+
+void frame_predictor::submit(net_frame& frame) {
+  blocks_.reset();
+  if (frame.constant) return;
+  if (cascade_)
+    frame.maps = predict_lively(frame.pixels);
+  else
+    stream_->submit(frame.pixels);
+  frame.pixels = {};
+}
+
+void frame_predictor::collect(net_frame& frame) {
+  if (frame.constant) return;
+  if (!cascade_) frame.maps = stream_->collect_each();
+  if (!pad_) return;
+  int const margin = (net_.receptive_field - 1) / 2;
+  frame.maps.mean = without_margin(frame.maps.mean, margin);
+  for (auto& own : frame.maps.nets) own = without_margin(own, margin);
 }
 
 septum::local_deviation frame_predictor::measure() const {
@@ -141,12 +181,7 @@ std::vector<float> frame_predictor::background() const {
   return classes;
 }
 
-septum::ensemble_maps frame_predictor::predict(septum::image const& pixels) {
-  auto const whole = [&] {
-    return each_ ? net_.predict_each(pixels)
-                 : septum::ensemble_maps{.mean = net_.predict(pixels), .nets = {}};
-  };
-  if (!cascade_) return whole();
+septum::ensemble_maps frame_predictor::predict_lively(septum::image const& pixels) {
   int const lost = net_.receptive_field - 1;
   blocks_ =
       septum::measure_blocks(measure(), septum::as_view(pixels), net_.receptive_field, block_side,
@@ -155,7 +190,8 @@ septum::ensemble_maps frame_predictor::predict(septum::image const& pixels) {
   outputs_ += outputs;
   if (!cascade_->threshold) {
     computed_ += outputs;
-    return whole();
+    return each_ ? net_.predict_each(pixels)
+                 : septum::ensemble_maps{.mean = net_.predict(pixels), .nets = {}};
   }
   auto const parts = septum::lively_parts(*blocks_, *cascade_->threshold, lost);
   computed_ += septum::kept_outputs(parts);
@@ -227,6 +263,12 @@ void frame_predictor::require_frame(std::string const& source, std::ptrdiff_t ch
 std::uint64_t frame_predictor::tile_bytes(int height, int width) const {
   int const wider = pad_ ? net_.receptive_field - 1 : 0;
   return net_.host ? net_.host->tile_bytes_for(height + wider, width + wider) : 0;
+}
+
+std::uint64_t frame_predictor::flight_bytes(int height, int width) const {
+  if (!on_device()) return 0;
+  std::uint64_t const maps = 1 + (each_ ? trained_->parameter_sets.size() : 0);
+  return device_frames_in_flight * (copy_bytes(height, width) + maps * map_bytes(height, width));
 }
 
 std::uint64_t frame_predictor::packed_bytes() const {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <septum/backend/problem.hpp>
 #include <septum/image/types.hpp>
@@ -27,9 +28,17 @@ struct prediction_request {
   std::size_t memory_mb = 512;
   int largest_tile = 1 << 20;  ///< side in pixels
   bool pad_by_reflection = false;
-  bool each_net = false;  ///< whether an ensemble's nets are asked one by one
+  bool each_net = false;   ///< whether an ensemble's nets are asked one by one
+  int threads_spared = 0;  ///< of the options', which the net leaves to others
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
   std::optional<cascade_request> cascade{};
+};
+
+/// What a net sees of a frame and what it says about it.
+struct net_frame {
+  septum::image pixels;  ///< normalised, until the net has them
+  bool constant = false;
+  septum::ensemble_maps maps;  ///< once the frame has been collected
 };
 
 /// A model that predicts frames of a run: picks its channels, normalises and, where asked,
@@ -49,6 +58,23 @@ class frame_predictor {
                                                  std::string const& source,
                                                  double& seconds_normalize,
                                                  double& seconds_predict);
+
+  /// The same in parts, for several frames at a time. First the net's channels, normalised; a
+  /// message goes to `notes`. May be called for different frames at the same time.
+  [[nodiscard]] net_frame prepare(septum::image const& raw, std::string const& source,
+                                  std::vector<std::string>& notes,
+                                  septum::exec::threads threads) const;
+  /// Then the net: frames are collected in the order in which they were submitted, by one thread.
+  [[nodiscard]] bool accepts(net_frame const& frame) const {
+    return frame.constant || stream_->accepts(frame.pixels);
+  }
+  void submit(net_frame& frame);
+  void collect(net_frame& frame);
+  void abandon() { stream_->abandon(); }
+
+  /// Whether background is kept from the net. Frames then go one by one: the threshold may come
+  /// from an earlier one.
+  [[nodiscard]] bool has_cascade() const { return cascade_.has_value(); }
   /// Finds the threshold of a cascade that wants one by the cells of the frame predicted last.
   void calibrate(septum::labels const& cells, std::string const& source);
   /// Share of outputs so far that the net computed; 1 without a cascade.
@@ -93,13 +119,19 @@ class frame_predictor {
   [[nodiscard]] std::uint64_t map_bytes(int height, int width) const;
   [[nodiscard]] std::uint64_t copy_bytes(int height, int width) const;
 
+  /// Bytes of the frames that are in flight on a device.
+  [[nodiscard]] std::uint64_t flight_bytes(int height, int width) const;
+  /// Whether frames are in flight on a device.
+  [[nodiscard]] bool on_device() const { return net_.stream != nullptr; }
+
   /// Upper bound for tiles from now on; results do not depend on it.
   void set_budget(std::size_t bytes) {
     if (net_.host) net_.host->set_budget(bytes);
   }
 
  private:
-  [[nodiscard]] septum::ensemble_maps predict(septum::image const& pixels);
+  // By the cascade: all of a frame until its threshold is known.
+  [[nodiscard]] septum::ensemble_maps predict_lively(septum::image const& pixels);
   [[nodiscard]] septum::local_deviation measure() const;
   [[nodiscard]] std::vector<float> background() const;
   // In what portions rows come to a cascade.
@@ -114,6 +146,7 @@ class frame_predictor {
   bool pad_;
   predictor net_;
   bool each_;
+  std::shared_ptr<septum::frame_stream> stream_;
   std::optional<cascade_request> cascade_;
   std::optional<septum::block_map> blocks_{};  // of the last frame
   std::int64_t outputs_ = 0;

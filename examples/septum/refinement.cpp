@@ -7,6 +7,7 @@
 #include <septum/segment/refiners.hpp>
 #include <septum/segment/toolbox.hpp>
 #include <utility>
+#include <variant>
 
 namespace program {
 namespace {
@@ -14,17 +15,19 @@ namespace {
 template <int... Interiors>
 void refine_interiors(septum::labels& cells, septum::probabilities const& classes,
                       septum::image const& raw, refinement const& options,
-                      septum::exec::threads threads) {
+                      contour_place const& place, septum::exec::threads threads) {
   if (needs_nuclei(options)) {
+    auto const grow = [&](auto const& contours) {
+      std::visit([&](auto const& here) { contours.grow_at(here, cells, classes, threads); }, place);
+    };
     if (options.published)
-      septum::published_contours<Interiors...>{.iterations = options.contour_iterations,
-                                               .smoothing = options.contour_smoothing}(
-          cells, classes, raw, threads);
+      grow(septum::published_contours<Interiors...>{.iterations = options.contour_iterations,
+                                                    .smoothing = options.contour_smoothing});
     else
-      septum::labels_contours<Interiors...>{.iterations = options.contour_iterations,
-                                            .smoothing = options.contour_smoothing,
-                                            .data = {.lambda_outside = options.lambda_outside}}(
-          cells, classes, raw, threads);
+      grow(septum::labels_contours<Interiors...>{
+          .iterations = options.contour_iterations,
+          .smoothing = options.contour_smoothing,
+          .data = {.lambda_outside = options.lambda_outside}});
     return;
   }
   if (options.method == refinement_method::otsu) {
@@ -127,7 +130,7 @@ septum::labels refine_nuclei(septum::probabilities const& classes, septum::image
 
 septum::labels refine(septum::probabilities const& classes, septum::image const& raw,
                       refinement const& options, septum::exec::threads threads,
-                      septum::labels nuclei) {
+                      septum::labels nuclei, contour_place const& place) {
   septum::labels cells = std::move(nuclei);
   if (!needs_nuclei(options))
     cells = xt::zeros<std::int32_t>({classes.shape()[0], classes.shape()[1]});
@@ -141,9 +144,9 @@ septum::labels refine(septum::probabilities const& classes, septum::image const&
     auto const sharpened = sharpen ? options.crf(classes, raw, threads) : septum::probabilities{};
     auto const& maps = sharpen ? sharpened : classes;
     if (options.two_cell_types)
-      refine_interiors<1, 2>(cells, maps, raw, options, threads);
+      refine_interiors<1, 2>(cells, maps, raw, options, place, threads);
     else
-      refine_interiors<1>(cells, maps, raw, options, threads);
+      refine_interiors<1>(cells, maps, raw, options, place, threads);
   }
   if (options.grow_px > 0)
     septum::grow{.pixels = static_cast<double>(options.grow_px)}(cells, classes, raw, threads);

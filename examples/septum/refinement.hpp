@@ -2,12 +2,18 @@
 #include <cstdint>
 #include <septum/exec/for_each.hpp>
 #include <septum/image/types.hpp>
+#include <septum/segment/contours.hpp>
 #include <septum/segment/crf.hpp>
+#include <septum/segment/device_contours.hpp>
 #include <septum/segment/nuclei.hpp>
 #include <septum/segment/refiners.hpp>
 #include <string>
+#include <variant>
 
 namespace program {
+
+/// Where contours evolve; results do not depend on it.
+using contour_place = std::variant<septum::host_contours, septum::device_contours>;
 
 /// How probabilities become cells.
 enum class refinement_method {
@@ -79,6 +85,6 @@ struct refinement {
 /// Cells. Methods that grow nuclei take them from `nuclei`.
 [[nodiscard]] septum::labels refine(septum::probabilities const& classes, septum::image const& raw,
                                     refinement const& options, septum::exec::threads threads = {},
-                                    septum::labels nuclei = {});
+                                    septum::labels nuclei = {}, contour_place const& place = {});
 
 }  // namespace program

@@ -48,7 +48,8 @@ struct class_summary {
 
 /// What a run did.
 struct segmentation_result {
-  std::map<std::string, double> seconds;  ///< read, normalize, predict, refine, write
+  /// read, normalize, predict, refine, write: sums over the frames, which may overlap
+  std::map<std::string, double> seconds;
   std::int64_t cells = 0;
   std::int64_t nuclei = 0;
   std::vector<class_summary> classes;  ///< where there are several to choose from
@@ -81,7 +82,8 @@ void print_plan(segmentation_plan const& plan, common_options const& common);
 [[nodiscard]] std::vector<std::string> channels_of_run(septum::model const& trained,
                                                        segmentation_request const& request);
 
-/// Segments frames one by one with a progress bar; the results appear complete or not at all.
+/// Segments frames, several at the same time, with a progress bar; the results appear complete or
+/// not at all, and do not depend on how many are under way.
 segmentation_result segment_frames(std::vector<input_frame> const& frames,
                                    septum::model const& trained,
                                    segmentation_request const& request,

@@ -37,3 +37,21 @@ if(septum_has_nvcc)
     APPEND
     PROPERTY ENVIRONMENT "SEPTUM_TEST_PTX=${ptx}")
 endif()
+
+# The double of a GPU as the libraries that the program opens; of use where the program has kernels.
+if(septum_has_nvcc AND TARGET septum)
+  set(double "${CMAKE_CURRENT_BINARY_DIR}/gpu_double")
+  add_library(septum_gpu_double MODULE support/gpu_double.cpp)
+  set_target_properties(septum_gpu_double PROPERTIES PREFIX lib OUTPUT_NAME cudart SUFFIX .so.13
+                                                     LIBRARY_OUTPUT_DIRECTORY "${double}")
+  target_link_libraries(septum_gpu_double PRIVATE septum::septum septum::cudnn septum_warnings)
+  add_custom_command(
+    TARGET septum_gpu_double
+    POST_BUILD
+    COMMAND "${CMAKE_COMMAND}" -E create_symlink libcudart.so.13 "${double}/libcudnn.so.9")
+  add_dependencies(test_program septum_gpu_double)
+  set_property(
+    TEST program
+    APPEND
+    PROPERTY ENVIRONMENT "SEPTUM_GPU_DOUBLE=${double}")
+endif()

@@ -10,10 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "program/experiment_files.hpp"
 #include "program/program.hpp"
 
 namespace fs = std::filesystem;
 using program_test::content;
+using program_test::files_below;
+using program_test::same_files;
 using program_test::sandbox;
 
 namespace {
@@ -173,6 +176,35 @@ BOOST_AUTO_TEST_CASE(the_peak_of_segmenting_stays_below_the_plan) {
         if (more.find("always") == std::string::npos)
           BOOST_TEST(planned <= 3.0 * peak, image << " " << net << " " << more);
       }
+}
+
+BOOST_AUTO_TEST_CASE(frames_that_go_together_stay_below_the_plan_and_change_no_byte) {
+  sandbox const box;
+  fs::create_directories(box.path("movie"));
+  for (int k = 0; k < 5; ++k)
+    write_cells(box, "movie/" + std::to_string(k) + ".tif", k == 3 ? 330 : 380, 450);
+  std::string const run = "segment movie --model bacteria --out ";
+  auto const alone = result_of(box, run + "alone --threads 1");
+  auto const together = result_of(box, run + "together --threads 8");
+  auto const planned = [](nlohmann::json const& done) {
+    return done.at("planned_bytes").get<std::uint64_t>();
+  };
+  auto const require_below_plan = [&](nlohmann::json const& done) {
+    BOOST_TEST(done.at("peak_bytes").get<std::uint64_t>() <= planned(done));
+  };
+  require_below_plan(alone);
+  require_below_plan(together);
+  // Where the memory does not suffice, fewer go at the same time.
+  BOOST_TEST(planned(together) > planned(alone) + (std::uint64_t{10} << 20U));
+  std::uint64_t const limit = (planned(alone) >> 20U) + 40;
+  auto const limited =
+      result_of(box, run + "limited --threads 8 --memory-limit " + std::to_string(limit));
+  require_below_plan(limited);
+  BOOST_TEST(planned(limited) >> 20U <= limit);
+  auto const expected = files_below(box.path("alone"));
+  BOOST_TEST(expected.size() > 10U);
+  BOOST_TEST(same_files(expected, files_below(box.path("together"))));
+  BOOST_TEST(same_files(expected, files_below(box.path("limited"))));
 }
 
 BOOST_AUTO_TEST_CASE(the_peak_of_training_stays_below_the_plan) {

@@ -132,6 +132,7 @@ class host_cudnn {
   template <class Call>
   static int guarded(Call const& call) {
     auto& c = self();
+    auto const locked = c.device_->turn();
     if (!c.device_->survives()) {
       c.said_ = "made to fail";
       return 4000;

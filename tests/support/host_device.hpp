@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <vector>
@@ -18,8 +19,8 @@
 /// A CUDA device that lives on the host: memory is host memory (filled with bytes that are NaN as
 /// float), streams are queues whose order may be made as unkind as CUDA allows, and index kernels
 /// run through for_each_index. It fails on request at the n-th call, counts what is alive, and
-/// notes every misuse. One exists at a time, since CUDA's functions have no place for a pointer to
-/// it.
+/// notes every misuse. Threads take turns. One exists at a time, since CUDA's functions have no
+/// place for a pointer to it.
 class host_device {
  public:
   enum class order {
@@ -63,16 +64,25 @@ class host_device {
   [[nodiscard]] std::size_t device_bytes() const { return device_bytes_; }
   [[nodiscard]] std::size_t largest_device_bytes() const { return largest_device_bytes_; }
 
+  /// Keeps other threads out.
+  [[nodiscard]] std::unique_lock<std::recursive_mutex> turn() const {
+    return std::unique_lock{mutex_};
+  }
   /// Queues work of another library into a stream.
   void enqueue(septum::cuda_handle::stream* handle, std::function<void()> run) {
+    auto const locked = turn();
     push(handle, {kind::run, std::move(run), 0, 0});
   }
   /// True where [memory, memory + bytes) lies in one allocation of the device.
   [[nodiscard]] bool is_device_memory(void const* memory, std::size_t bytes) const {
+    auto const locked = turn();
     return inside(device_memory_, memory, bytes);
   }
   /// False when this call is the one that has to fail.
-  [[nodiscard]] bool survives() { return ++calls != fail_at; }
+  [[nodiscard]] bool survives() {
+    auto const locked = turn();
+    return ++calls != fail_at;
+  }
 
   [[nodiscard]] static septum::cuda_api api() {
     septum::cuda_api table;
@@ -88,6 +98,7 @@ class host_device {
     };
     table.free = [](void* memory) {
       auto& d = self();
+      auto const locked = d.turn();
       d.drain();
       auto const found = d.device_memory_.find(memory);
       if (found == d.device_memory_.end()) return d.fault("free of unknown device memory");
@@ -106,6 +117,7 @@ class host_device {
     };
     table.free_host = [](void* memory) {
       auto& d = self();
+      auto const locked = d.turn();
       d.drain();
       if (d.host_memory_.erase(memory) == 0) return d.fault("free of unknown pinned memory");
       std::free(memory);
@@ -144,6 +156,7 @@ class host_device {
     };
     table.stream_destroy = [](septum::cuda_handle::stream* handle) {
       auto& d = self();
+      auto const locked = d.turn();
       d.run_until([&] { return d.streams_[handle].queue.empty(); });
       d.streams_.erase(handle);
       return 0;
@@ -172,6 +185,7 @@ class host_device {
     table.stream_end_capture = [](septum::cuda_handle::stream* stream,
                                   septum::cuda_handle::graph** graph) {
       auto& d = self();
+      auto const locked = d.turn();
       bool const fine = d.survives();
       auto& own = d.streams_[stream];
       if (!own.recording) return d.fault("capture ended that was not begun");
@@ -190,7 +204,9 @@ class host_device {
       });
     };
     table.event_destroy = [](septum::cuda_handle::event* handle) {
-      self().events_.erase(handle);
+      auto& d = self();
+      auto const locked = d.turn();
+      d.events_.erase(handle);
       return 0;
     };
     table.event_record = [](septum::cuda_handle::event* event,
@@ -226,11 +242,15 @@ class host_device {
       });
     };
     table.graph_executable_destroy = [](septum::cuda_handle::graph_executable* executable) {
-      self().executables_.erase(executable);
+      auto& d = self();
+      auto const locked = d.turn();
+      d.executables_.erase(executable);
       return 0;
     };
     table.graph_destroy = [](septum::cuda_handle::graph* graph) {
-      self().graphs_.erase(graph);
+      auto& d = self();
+      auto const locked = d.turn();
+      d.graphs_.erase(graph);
       return 0;
     };
     table.library_load_data = [](septum::cuda_handle::library** library, void const*, void*, void**,
@@ -242,7 +262,9 @@ class host_device {
       });
     };
     table.library_unload = [](septum::cuda_handle::library*) {
-      --self().libraries_;
+      auto& d = self();
+      auto const locked = d.turn();
+      --d.libraries_;
       return 0;
     };
     table.library_get_kernel = [](septum::cuda_handle::kernel** kernel,
@@ -332,6 +354,7 @@ class host_device {
   template <class Call>
   static int guarded(Call const& call) {
     auto& d = self();
+    auto const locked = d.turn();
     return d.survives() ? call(d) : d.fail_code;
   }
   static void* allocate(std::size_t bytes) {
@@ -442,6 +465,7 @@ class host_device {
     }
   }
 
+  mutable std::recursive_mutex mutex_;
   order when_;
   std::uint32_t random_;
   std::uintptr_t next_handle_ = 0;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -154,75 +155,100 @@ class device_contour_buffers {
   int exponent_ = 0;
 };
 
-/// Evolves contours on a GPU: an Evolver, made from one of the host, with the same results. Copies
-/// share the device; one thread at a time may use them.
-template <Constraint Constrain = unconstrained>
-class device_contour {
+/// What contours on one device share: a stream, the kernels, and the buffers of the last extent.
+/// Threads take turns.
+class contour_device {
  public:
-  using contour_type = morphological_contour<chan_vese, curvature_smoothing, Constrain>;
-
   /// @param cuda, kernels  as in device_libraries (net/device_contexts.hpp)
   /// @throws device_error as select_device, and `septum.device.7` without kernels
-  device_contour(std::shared_ptr<cuda_api const> cuda, std::span<unsigned char const> kernels,
-                 contour_type contour = {}, int ordinal = 0)
-      : contour_{contour}, session_{std::make_shared<session>(std::move(cuda), kernels, ordinal)} {}
+  contour_device(std::shared_ptr<cuda_api const> cuda, std::span<unsigned char const> kernels,
+                 int ordinal = 0)
+      : api_{std::move(cuda)},
+        properties_{select_device(*api_, ordinal)},
+        stream_{*api_},
+        kernels_{*api_, kernels} {}
+  contour_device(contour_device const&) = delete;
+  contour_device& operator=(contour_device const&) = delete;
 
-  /// \returns 1 inside, 0 outside.
-  /// \throws shape_error `septum.evolve.1` when extents differ or a side is below 2 pixels
-  [[nodiscard]] mask operator()(view<float const, 2> pixels, mask const& start,
-                                exec::threads /*threads*/ = {}) const {
-    auto const rows = static_cast<std::ptrdiff_t>(start.shape()[0]);
-    auto const columns = static_cast<std::ptrdiff_t>(start.shape()[1]);
-    detail::require_contour_extent(pixels, rows, columns);
-    return session_->evolve(contour_, pixels, start);
-  }
-
- private:
-  struct session {
-    session(std::shared_ptr<cuda_api const> cuda, std::span<unsigned char const> compiled,
-            int ordinal)
-        : api{std::move(cuda)},
-          properties{select_device(*api, ordinal)},
-          stream{*api},
-          kernels{*api, compiled} {}
-
-    [[nodiscard]] mask evolve(contour_type const& contour, view<float const, 2> pixels,
-                              mask const& start) {
-      std::ptrdiff_t const rows = pixels.extent(0);
-      std::ptrdiff_t const columns = pixels.extent(1);
-      if (!buffers || intensity.extents()[0] != rows || intensity.extents()[1] != columns) {
-        buffers.reset();
-        intensity = {};
-        binary = {};
-        intensity = {*api, {rows, columns}};
-        binary = {*api, {rows, columns}};
-        buffers = std::make_unique<device_contour_buffers>(stream, kernels, rows, columns);
+  /// @param pixels, start  of one extent, at least 2 x 2 pixels
+  template <Constraint Constrain>
+  [[nodiscard]] mask evolve(
+      morphological_contour<chan_vese, curvature_smoothing, Constrain> const& contour,
+      view<float const, 2> pixels, mask const& start) {
+    std::lock_guard const turn{mutex_};
+    std::ptrdiff_t const rows = pixels.extent(0);
+    std::ptrdiff_t const columns = pixels.extent(1);
+    try {
+      if (!buffers_ || intensity_.extents()[0] != rows || intensity_.extents()[1] != columns) {
+        forget_buffers();
+        intensity_ = {*api_, {rows, columns}};
+        binary_ = {*api_, {rows, columns}};
+        buffers_ = std::make_unique<device_contour_buffers>(stream_, kernels_, rows, columns);
       }
       std::vector<float> values;  // the view may be strided
       values.reserve(static_cast<std::size_t>(pixels.size()));
       for (std::ptrdiff_t r = 0; r < rows; ++r)
         values.insert(values.end(), &pixels(r, 0), &pixels(r, 0) + columns);
-      copy(stream, view<float const, 2>{values.data(), {rows, columns}}, intensity.values());
-      copy(stream, view<std::uint8_t const, 2>{start.data(), {rows, columns}}, binary.values());
-      buffers->evolve(contour, intensity.values(), binary.values(), binary.values());
+      copy(stream_, view<float const, 2>{values.data(), {rows, columns}}, intensity_.values());
+      copy(stream_, view<std::uint8_t const, 2>{start.data(), {rows, columns}}, binary_.values());
+      buffers_->evolve(contour, intensity_.values(), binary_.values(), binary_.values());
       mask result = mask::from_shape(start.shape());
-      copy(stream, view<std::uint8_t const, 2, device_space>{binary.values()},
+      copy(stream_, view<std::uint8_t const, 2, device_space>{binary_.values()},
            view<std::uint8_t, 2>{result.data(), {rows, columns}});
-      stream.synchronize();
+      stream_.synchronize();
       return result;
+    } catch (...) {
+      // Work may still use the buffers; its errors are of no interest any more.
+      api_->stream_synchronize(stream_.get());
+      forget_buffers();
+      throw;
     }
+  }
 
-    std::shared_ptr<cuda_api const> api;
-    device_properties properties;
-    cuda_stream stream;
-    kernel_library kernels;
-    device_array<float, 2> intensity{};
-    device_array<std::uint8_t, 2> binary{};
-    std::unique_ptr<device_contour_buffers> buffers{};
-  };
+ private:
+  void forget_buffers() {
+    buffers_.reset();
+    intensity_ = {};
+    binary_ = {};
+  }
 
+  std::mutex mutex_;
+  std::shared_ptr<cuda_api const> api_;
+  device_properties properties_;
+  cuda_stream stream_;
+  kernel_library kernels_;
+  device_array<float, 2> intensity_{};
+  device_array<std::uint8_t, 2> binary_{};
+  std::unique_ptr<device_contour_buffers> buffers_{};
+};
+
+/// Evolves contours on a GPU: an Evolver, made from one of the host, with the same results. Copies
+/// share the device.
+template <Constraint Constrain = unconstrained>
+class device_contour {
+ public:
+  using contour_type = morphological_contour<chan_vese, curvature_smoothing, Constrain>;
+
+  explicit device_contour(std::shared_ptr<contour_device> device, contour_type contour = {})
+      : contour_{contour}, device_{std::move(device)} {}
+  /// @throws device_error as contour_device
+  device_contour(std::shared_ptr<cuda_api const> cuda, std::span<unsigned char const> kernels,
+                 contour_type contour = {}, int ordinal = 0)
+      : device_contour{std::make_shared<contour_device>(std::move(cuda), kernels, ordinal),
+                       contour} {}
+
+  /// \returns 1 inside, 0 outside.
+  /// \throws shape_error `septum.evolve.1` when extents differ or a side is below 2 pixels
+  [[nodiscard]] mask operator()(view<float const, 2> pixels, mask const& start,
+                                exec::threads /*threads*/ = {}) const {
+    detail::require_contour_extent(pixels, static_cast<std::ptrdiff_t>(start.shape()[0]),
+                                   static_cast<std::ptrdiff_t>(start.shape()[1]));
+    return device_->evolve(contour_, pixels, start);
+  }
+
+ private:
   contour_type contour_;
-  std::shared_ptr<session> session_;
+  std::shared_ptr<contour_device> device_;
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -3,6 +3,7 @@
 #include <septum/exec/cuda_runtime.hpp>
 #include <septum/image/types.hpp>
 #include <septum/net/device_net.hpp>
+#include <septum/net/frame_stream.hpp>
 #include <septum/net/model.hpp>
 #include <septum/net/parameters.hpp>
 #include <septum/net/tiled.hpp>
@@ -36,25 +37,19 @@ struct device_inference_options {
   int largest_tile = 1 << 20;
   /// Replay the work of a net as one CUDA graph.
   bool record = true;
+  /// Also give the maps of every net (collect_each), which takes memory for them per frame in
+  /// flight.
+  bool each_net = false;
   /// Told when memory ran out and what is tried next, e.g. "tiles of 512x640".
   std::function<void(std::string const&)> on_less_memory{};
 };
 
-/// Predicts frames of one stream of images, many at a time: while one is computed, the next is
-/// copied to the device and the one before is copied back, and the host is free to read and refine.
-/// Made by device_ensemble<>, which see.
-class device_frame_predictor {
+/// A frame_stream on a device. `submit` queues a frame and waits only when as many are in flight as
+/// there may be, which `collect` lessens. Made by device_ensemble<>, which see.
+class device_frame_predictor : public frame_stream {
  public:
-  virtual ~device_frame_predictor() = default;
-  /// Queues a normalised image (row, column, channel); waits only when as many frames are in flight
-  /// as there may be, which `collect` lessens.
-  virtual void submit(image const& pixels) = 0;
   /// Probabilities of the oldest frame in flight.
   [[nodiscard]] virtual probabilities collect() = 0;
-  /// True when submit(pixels) would not throw for what is in flight.
-  [[nodiscard]] virtual bool accepts(image const& pixels) const = 0;
-  /// Forgets the frames in flight.
-  virtual void abandon() = 0;
   [[nodiscard]] virtual int in_flight() const = 0;
   /// Frames that may be in flight; 0 before the first.
   [[nodiscard]] virtual int capacity() const = 0;
@@ -128,20 +123,13 @@ class device_frames final : public device_frame_predictor {
     ++in_flight_;
   }
 
-  probabilities collect() override {
-    SEPTUM_EXPECTS(in_flight_ > 0, shape_error("septum.net.10", "collect without a frame in flight",
-                                               fault::internal));
-    int const oldest = (next_ + capacity() - in_flight_) % capacity();
-    auto const& slot = slots_[static_cast<std::size_t>(oldest)];
-    --in_flight_;
-    slot.downloaded.synchronize();
-    auto maps = probabilities::from_shape({static_cast<std::size_t>(height_),
-                                           static_cast<std::size_t>(width_),
-                                           static_cast<std::size_t>(properties_.classes)});
-    std::copy_n(slot.host_out.data(), maps.size(), maps.data());
+  probabilities collect() override { return copy_of(finish_oldest(), 0); }
+  ensemble_maps collect_each() override {
+    auto const& slot = finish_oldest();
+    ensemble_maps maps{.mean = copy_of(slot, 0), .nets = {}};
+    for (std::size_t k = 1; k < maps_per_frame(); ++k) maps.nets.push_back(copy_of(slot, k));
     return maps;
   }
-
   [[nodiscard]] bool accepts(image const& pixels) const override {
     return in_flight_ == 0 ||
            (in_flight_ < capacity() && static_cast<int>(pixels.shape()[0]) == height_ &&
@@ -164,6 +152,15 @@ class device_frames final : public device_frame_predictor {
   }
 
  private:
+  // Maps of a frame: the mean of the nets, then theirs where they are wanted.
+  [[nodiscard]] std::size_t maps_per_frame() const {
+    return options_.each_net ? 1 + parameters_.size() : 1;
+  }
+  [[nodiscard]] std::size_t map_size() const {
+    return static_cast<std::size_t>(height_) * static_cast<std::size_t>(width_) *
+           static_cast<std::size_t>(properties_.classes);
+  }
+
   // Errors of work that nobody wants any more are of no interest.
   void wait_for_all() {
     cuda_handle::stream* const streams[] = {upload_.get(), contexts_.stream().get(),
@@ -190,6 +187,23 @@ class device_frames final : public device_frame_predictor {
     cuda_event downloaded;
   };
 
+  frame_slot const& finish_oldest() {
+    SEPTUM_EXPECTS(in_flight_ > 0, shape_error("septum.net.10", "collect without a frame in flight",
+                                               fault::internal));
+    int const oldest = (next_ + capacity() - in_flight_) % capacity();
+    auto const& slot = slots_[static_cast<std::size_t>(oldest)];
+    --in_flight_;
+    slot.downloaded.synchronize();
+    return slot;
+  }
+  [[nodiscard]] probabilities copy_of(frame_slot const& slot, std::size_t which) const {
+    auto maps = probabilities::from_shape({static_cast<std::size_t>(height_),
+                                           static_cast<std::size_t>(width_),
+                                           static_cast<std::size_t>(properties_.classes)});
+    std::copy_n(slot.host_out.data() + which * maps.size(), maps.size(), maps.data());
+    return maps;
+  }
+
   void prepare(int height, int width) {
     if (height == height_ && width == width_) return;
     height_ = width_ = 0;
@@ -214,8 +228,9 @@ class device_frames final : public device_frame_predictor {
     for (int wanted = std::max(options_.frames_in_flight, 1);; wanted = (wanted + 1) / 2) {
       try {
         for (int k = 0; k < wanted; ++k)
-          slots_.emplace_back(api, pixels * static_cast<std::size_t>(properties_.input_channels),
-                              pixels * static_cast<std::size_t>(properties_.classes));
+          slots_.emplace_back(
+              api, pixels * static_cast<std::size_t>(properties_.input_channels),
+              pixels * static_cast<std::size_t>(properties_.classes) * maps_per_frame());
         return;
       } catch (device_error const& failure) {
         slots_.clear();
@@ -258,7 +273,8 @@ class device_frames final : public device_frame_predictor {
   }
   [[nodiscard]] std::size_t tile_values(int rows, int columns) const {
     return static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns) *
-           static_cast<std::size_t>(properties_.input_channels + 2 * properties_.classes);
+           static_cast<std::size_t>(properties_.input_channels +
+                                    (options_.each_net ? 3 : 2) * properties_.classes);
   }
 
   void forget_tiles() {
@@ -266,6 +282,7 @@ class device_frames final : public device_frame_predictor {
     tile_ = {};
     maps_ = {};
     sum_ = {};
+    own_ = {};
   }
 
   void make_tile_buffers() {
@@ -279,6 +296,7 @@ class device_frames final : public device_frame_predictor {
                                             properties_.classes};
     maps_ = device_array<T, 4>{api, out};
     sum_ = device_array<float, 4>{api, out};
+    if (options_.each_net) own_ = device_array<float, 4>{api, out};
     set_zero(contexts_.stream(), tile_.values());
     run_net(0);  // loads what is loaded at first use, which must not happen while recording
     contexts_.stream().synchronize();
@@ -296,14 +314,17 @@ class device_frames final : public device_frame_predictor {
     }
   }
 
-  // One net over the tile, its result added to the sum of the nets.
+  // One net over the tile, its result added to the sum of the nets, and alone where it is wanted.
   void run_net(std::size_t k) {
     auto const maps = maps_.values();
-    auto const sum = sum_.values();
     net_.forward(view<T const, 1, device_space>{parameters_[k].values()}, tile_.values(), maps);
-    contexts_.template get<cuda>().launch(
-        flat_extent(sum.size()),
-        add_net<T>{flat(view<T const, 4, device_space>{maps}), flat(sum), k == 0});
+    auto const add_to = [&](view<float, 4, device_space> sum, bool first) {
+      contexts_.template get<cuda>().launch(
+          flat_extent(sum.size()),
+          add_net<T>{flat(view<T const, 4, device_space>{maps}), flat(sum), first});
+    };
+    add_to(sum_.values(), k == 0);
+    if (options_.each_net) add_to(own_.values(), true);
   }
 
   void compute(frame_slot const& slot) {
@@ -311,25 +332,31 @@ class device_frames final : public device_frame_predictor {
     int const border = (properties_.receptive_field - 1) / 2;
     view<float const, 3, device_space> const frame{slot.in.data(),
                                                    {height_, width_, properties_.input_channels}};
-    view<float, 3, device_space> const out{slot.out.data(), {height_, width_, properties_.classes}};
-    set_zero(contexts_.stream(), out);
+    auto const out = [&](std::size_t which) {
+      return view<float, 3, device_space>{slot.out.data() + which * map_size(),
+                                          {height_, width_, properties_.classes}};
+    };
+    set_zero(contexts_.stream(), slot.out.values());
     auto const tile = tile_.values();
-    auto const sum = sum_.values();
     auto const extent = [](auto const& map) {
       return map_extent(1, {static_cast<int>(map.extent(1)), static_cast<int>(map.extent(2)),
                             static_cast<int>(map.extent(3))});
     };
     for (auto const corner : tiles_.tiles()) {
+      auto const put = [&](view<float, 4, device_space> sum, std::size_t which, std::size_t nets) {
+        device.launch(extent(sum), put_tile<>{view<float const, 4, device_space>{sum}, out(which),
+                                              corner.row + border, corner.column + border,
+                                              static_cast<float>(nets)});
+      };
       device.launch(extent(tile), cut_tile<T>{frame, tile, corner.row, corner.column});
       for (std::size_t k = 0; k < parameters_.size(); ++k) {
         if (recorded_.empty())
           run_net(k);
         else
           recorded_[k].launch(contexts_.stream());
+        if (options_.each_net) put(own_.values(), 1 + k, 1);
       }
-      device.launch(extent(sum),
-                    put_tile<>{view<float const, 4, device_space>{sum}, out, corner.row + border,
-                               corner.column + border, static_cast<float>(parameters_.size())});
+      put(sum_.values(), 0, parameters_.size());
     }
   }
 
@@ -345,6 +372,7 @@ class device_frames final : public device_frame_predictor {
   device_array<T, 4> tile_;
   device_array<T, 4> maps_;
   device_array<float, 4> sum_;
+  device_array<float, 4> own_;  // of one net, where every net's maps are wanted
   std::vector<recorded_work> recorded_;
   int height_ = 0;
   int width_ = 0;
@@ -396,6 +424,12 @@ class device_ensemble {
     frames_->abandon();
     frames_->submit(pixels);
     return frames_->collect();
+  }
+  /// The same, and what every net says by itself where options.each_net asks for it.
+  [[nodiscard]] ensemble_maps predict_each(image const& pixels) {
+    frames_->abandon();
+    frames_->submit(pixels);
+    return frames_->collect_each();
   }
   /// Predicts a series: `next()` gives images (std::optional) until it gives none, and `use(maps)`
   /// takes their probabilities in the same order. Reading and using run on the host while the

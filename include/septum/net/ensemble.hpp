@@ -2,6 +2,7 @@
 #include <septum/core/error.hpp>
 #include <septum/core/view.hpp>
 #include <septum/image/types.hpp>
+#include <septum/net/frame_stream.hpp>
 #include <septum/net/model.hpp>
 #include <septum/net/net.hpp>
 #include <septum/net/output_part.hpp>
@@ -35,12 +36,6 @@ struct inference_options {
   host_precision precision = host_precision::f32;
   /// Called after every few rows of every net with (rows done, rows in all); may throw to stop.
   std::function<void(std::size_t, std::size_t)> progress{};
-};
-
-/// Class probabilities of an ensemble, and of each of its nets. Axes row, column, class.
-struct ensemble_maps {
-  probabilities mean;
-  std::vector<probabilities> nets;
 };
 
 /// Runs parameter sets of one net over whole images, tile by tile, and averages their

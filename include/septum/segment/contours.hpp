@@ -11,12 +11,33 @@
 #include <septum/segment/detail/region_filling.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 namespace septum::inline SEPTUM_ABI {
+
+/// Where contours evolve: a policy that turns a contour of the host into an Evolver with the same
+/// results. host_contours, or device_contours (segment/device_contours.hpp).
+template <class P>
+concept ContourPlace = std::copyable<P> && requires(
+    P const place, morphological_contour<chan_vese> const& free,
+    morphological_contour<chan_vese, curvature_smoothing, keep_start> const& kept,
+    morphological_contour<chan_vese, curvature_smoothing, separate_components> const& parted) {
+  { place(free) } -> Evolver;
+  { place(kept) } -> Evolver;
+  { place(parted) } -> Evolver;
+};
+
+/// Contours evolve on the host, as they are.
+struct host_contours {
+  template <Evolver E>
+  [[nodiscard]] E operator()(E const& contour) const {
+    return contour;
+  }
+};
 
 namespace detail {
 
@@ -57,6 +78,12 @@ struct published_contours {
   void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
     grow(cells, maps, contour(), threads);
+  }
+  /// The same with contours that evolve at `place`.
+  template <ContourPlace Place>
+  void grow_at(Place const& place, labels& cells, probabilities const& maps,
+               exec::threads threads = {}) const {
+    grow(cells, maps, place(contour()), threads);
   }
   /// The same with another Evolver in place of contour().
   template <Evolver E>
@@ -108,10 +135,16 @@ struct labels_contours {
   ///         of another extent; unsupported_error `septum.labels.1` on a negative seed.
   void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
+    grow_at(host_contours{}, cells, maps, threads);
+  }
+  /// The same with contours that evolve at `place`.
+  template <ContourPlace Place>
+  void grow_at(Place const& place, labels& cells, probabilities const& maps,
+               exec::threads threads = {}) const {
     if (keep_nuclei)
-      grow(cells, maps, contour<keep_start>(), threads);
+      grow(cells, maps, place(contour<keep_start>()), threads);
     else
-      grow(cells, maps, contour(), threads);
+      grow(cells, maps, place(contour()), threads);
   }
   /// The same with another Evolver in place of contour().
   template <Evolver E>
@@ -141,14 +174,20 @@ struct cell_contours {
   int iterations = 120;
   int smoothing = 1;
 
-  void operator()(labels& cells, probabilities const& maps, image const& pixels,
+  void operator()(labels& cells, probabilities const& maps, image const&,
                   exec::threads threads = {}) const {
+    grow_at(host_contours{}, cells, maps, threads);
+  }
+  /// The same with contours that evolve at `place`.
+  template <ContourPlace Place>
+  void grow_at(Place const& place, labels& cells, probabilities const& maps,
+               exec::threads threads = {}) const {
     if (mode == contour_mode::published)
-      published_contours<Classes...>{.iterations = iterations, .smoothing = smoothing}(
-          cells, maps, pixels, threads);
+      published_contours<Classes...>{.iterations = iterations, .smoothing = smoothing}.grow_at(
+          place, cells, maps, threads);
     else
-      labels_contours<Classes...>{.iterations = iterations, .smoothing = smoothing}(
-          cells, maps, pixels, threads);
+      labels_contours<Classes...>{.iterations = iterations, .smoothing = smoothing}.grow_at(
+          place, cells, maps, threads);
   }
 };
 
