@@ -23,6 +23,8 @@ struct on_workers {
   Work work;
   int workers = 1;
 };
+template <class Work>
+on_workers(Work, int) -> on_workers<Work>;  // clang 14 deduces no aggregates
 
 /// A stage that holds several items at the same time, as a device does: they come out in the order
 /// in which they went in. One thread uses it. submit takes an item in, or throws and does not;
