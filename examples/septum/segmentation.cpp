@@ -648,7 +648,7 @@ class segmentation_run {
   }
 
   // Files of a frame do not depend on other frames.
-  void refine_and_write(frame_work& work) const {
+  void refine_and_write(frame_work& work) {
     segment_.refine(work);
     work.classes = classes_.decide(work.cells, work.own.maps.mean);
     stopwatch const clock{work.seconds["write"]};
