@@ -120,7 +120,10 @@ class ensemble_runner {
       // The band has no border above.
       if (selection != nullptr) {
         fill_outputs(target, 0, selection->elsewhere);
-        compute_parts(rows, selection->choose(rows, plan.rows_of(row)), target, 0, nullptr);
+        // Tiles of parts take no more than those of the plan.
+        compute_parts(rows, selection->choose(rows, plan.rows_of(row)), target, 0, nullptr,
+                      tile_bytes(plan.tile_height + properties_.receptive_field - 1,
+                                 plan.tile_width + properties_.receptive_field - 1));
       } else {
         predict_tile(rows, plan, {0, corners[k].column}, target, -border, nullptr,
                      progress_of(plan, k, corners.size()), plan.rows_of(row));
@@ -138,7 +141,8 @@ class ensemble_runner {
   /// result and the nets: at most the budget, unless the smallest tile needs more.
   [[nodiscard]] std::size_t tile_bytes_for(int height, int width) const {
     tile_plan const plan = plan_for(
-        height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); });
+        height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); }, 1,
+        options_.budget_bytes);
     return tile_bytes(plan.tile_height + properties_.receptive_field - 1,
                       plan.tile_width + properties_.receptive_field - 1);
   }
@@ -173,11 +177,16 @@ class ensemble_runner {
   }
 
   [[nodiscard]] probabilities run(view<float const, 3> pixels, std::vector<probabilities>* each) {
+    return run(pixels, each, options_.budget_bytes);
+  }
+  [[nodiscard]] probabilities run(view<float const, 3> pixels, std::vector<probabilities>* each,
+                                  std::size_t budget_bytes) {
     auto const extents = expect_channels(pixels);
     auto const height = static_cast<int>(pixels.extent(0));
     auto const width = static_cast<int>(pixels.extent(1));
     tile_plan const plan = plan_for(
-        height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); });
+        height, width, [this](int rows, int columns) { return tile_bytes(rows, columns); }, 1,
+        budget_bytes);
     prepare(plan);
     probabilities mean = xt::zeros<float>(extents);
     if (each != nullptr)
@@ -197,7 +206,7 @@ class ensemble_runner {
     probabilities mean = xt::zeros<float>(expect_channels(pixels));
     fill_outputs(as_view(mean), border, elsewhere);
     if (each != nullptr) std::fill(each->begin(), each->end(), mean);
-    compute_parts(pixels, parts, as_view(mean), border, each);
+    compute_parts(pixels, parts, as_view(mean), border, each, options_.budget_bytes);
     return mean;
   }
 
@@ -211,7 +220,8 @@ class ensemble_runner {
 
   /// Computes parts and puts what they keep into `mean`, which begins with so many rows of border.
   void compute_parts(view<float const, 3> pixels, std::span<output_part const> parts,
-                     view<float, 3> mean, int border_rows, std::vector<probabilities>* each) {
+                     view<float, 3> mean, int border_rows, std::vector<probabilities>* each,
+                     std::size_t budget_bytes) {
     // Those of one extent share their plans.
     std::vector<std::size_t> order(parts.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -227,7 +237,7 @@ class ensemble_runner {
       auto const maps =
           run(pixels.block({area.row, area.column, 0},
                            {area.rows + lost, area.columns + lost, properties_.input_channels}),
-              each != nullptr ? &own : nullptr);
+              each != nullptr ? &own : nullptr, budget_bytes);
       for (auto const& kept : parts[k].kept) {
         keep(maps, area, kept, mean, border_rows);
         for (std::size_t net = 0; net < own.size(); ++net)
@@ -269,10 +279,10 @@ class ensemble_runner {
   }
 
   template <class Bytes>
-  [[nodiscard]] tile_plan plan_for(int height, int width, Bytes const& bytes,
-                                   int period = 1) const {
+  [[nodiscard]] tile_plan plan_for(int height, int width, Bytes const& bytes, int period,
+                                   std::size_t budget_bytes) const {
     auto const grid = net_.output_grid();
-    return plan_tiles(height, width, properties_.receptive_field, bytes, options_.budget_bytes,
+    return plan_tiles(height, width, properties_.receptive_field, bytes, budget_bytes,
                       options_.largest_tile, {std::lcm(grid.period, period), grid.margin});
   }
   // Tiles, and under them whole rows of the image and of the result; those of a part as well.
@@ -280,7 +290,7 @@ class ensemble_runner {
     return plan_for(
         height, width,
         [&](int rows, int columns) { return row_plan_bytes(rows, columns, width, selection); },
-        selection == nullptr ? 1 : selection->period);
+        selection == nullptr ? 1 : selection->period, options_.budget_bytes);
   }
   [[nodiscard]] std::size_t row_plan_bytes(int rows, int columns, int width,
                                            row_selection const* selection) const {
