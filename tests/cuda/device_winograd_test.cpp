@@ -230,9 +230,9 @@ BOOST_AUTO_TEST_CASE(cudnn_leaves_winograd_to_own_kernels_in_f32_alone) {
 
 BOOST_AUTO_TEST_CASE(cudnn_leaves_whole_floats_to_own_products_in_inference) {
   for (auto const& [channels, precision, training] : {std::tuple{16, sp::gpu_precision::f32, false},
-                                                     {12, sp::gpu_precision::f32, false},
-                                                     {16, sp::gpu_precision::tf32, false},
-                                                     {16, sp::gpu_precision::f32, true}}) {
+                                                      {12, sp::gpu_precision::f32, false},
+                                                      {16, sp::gpu_precision::tf32, false},
+                                                      {16, sp::gpu_precision::f32, true}}) {
     auto given = inference_case(conv_problem(1, 5, 6, channels, 16, 1, 1, true),
                                 convolution_algorithm::direct);
     given.problem.training = training;
