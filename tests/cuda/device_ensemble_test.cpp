@@ -9,10 +9,13 @@
 #include <vector>
 
 #include "../support/host_gpu.hpp"
+#include "../support/noise_images.hpp"
 
 namespace {
 
 namespace sp = septum;
+using noise_images::largest_difference;
+using noise_images::noise;
 using sp::gpu_precision;
 
 struct small_net
@@ -33,25 +36,6 @@ std::vector<std::vector<float>> parameter_sets(int count) {
       sets.back()[i] += 0.1F * static_cast<float>(random.uniform(i));
   }
   return sets;
-}
-
-sp::image noise(std::size_t height, std::size_t width, std::size_t channels, std::uint64_t stream) {
-  sp::image pixels = sp::image::from_shape({height, width, channels});
-  sp::counter_rng const random{5, stream};
-  for (std::size_t i = 0; i < pixels.size(); ++i)
-    pixels.data()[i] = static_cast<float>(random.normal(i));
-  return pixels;
-}
-
-double largest_difference(sp::probabilities const& a, sp::probabilities const& b) {
-  if (a.shape() != b.shape()) return 1e9;
-  double most = 0.0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    double const difference =
-        std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
-    if (!(difference <= most)) most = difference;  // NaN as well
-  }
-  return most;
 }
 
 template <class Net>

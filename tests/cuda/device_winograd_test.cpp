@@ -12,6 +12,7 @@
 
 #include "../support/device_layer_run.hpp"
 #include "../support/host_gpu.hpp"
+#include "../support/noise_images.hpp"
 #include "../support/tolerance.hpp"
 
 /// Convolutions of whole frames in f32 by products that share memory, directly and through
@@ -19,6 +20,7 @@
 namespace {
 
 namespace sp = septum;
+using noise_images::noise;
 namespace kind = septum::kind;
 using sp::convolution_algorithm;
 
@@ -79,14 +81,6 @@ struct wide_net : sp::stack<sp::input<1>, sp::conv<32, 3>, sp::relu, sp::max_poo
                             sp::conv<32, 3>, sp::relu, sp::dense<3>, sp::softmax> {};
 struct wide_net_4 : sp::stack<sp::input<2>, sp::conv<32, 4>, sp::batch_norm, sp::relu,
                               sp::conv<40, 4>, sp::relu, sp::dense<3>, sp::softmax> {};
-
-sp::image noise(std::size_t height, std::size_t width, std::size_t channels) {
-  sp::image pixels = sp::image::from_shape({height, width, channels});
-  sp::counter_rng const random{5, 6};
-  for (std::size_t i = 0; i < pixels.size(); ++i)
-    pixels.data()[i] = static_cast<float>(random.normal(i));
-  return pixels;
-}
 
 double largest_difference(sp::probabilities const& a, sp::probabilities const& b) {
   std::vector<float> const found(a.begin(), a.end());
@@ -276,13 +270,13 @@ void check_tiles(sp::image const& pixels) {
 }
 
 BOOST_AUTO_TEST_CASE(tiles_of_a_frame_change_no_byte) {
-  check_tiles<wide_net>(noise(49, 53, 1));
-  check_tiles<wide_net_4>(noise(41, 37, 2));
+  check_tiles<wide_net>(noise(49, 53, 1, 6));
+  check_tiles<wide_net_4>(noise(41, 37, 2, 6));
 }
 
 BOOST_AUTO_TEST_CASE(too_little_memory_makes_tiles_as_small_as_the_grid_allows_and_then_throws) {
   std::vector<std::vector<float>> const sets{sp::he_normal<wide_net, float>({1, 1})};
-  auto const pixels = noise(60, 60, 1);
+  auto const pixels = noise(60, 60, 1, 6);
   std::size_t enough = 0;
   std::optional<sp::probabilities> whole;
   {

@@ -15,10 +15,13 @@
 #include <vector>
 
 #include "../support/host_gpu.hpp"
+#include "../support/noise_images.hpp"
 
 namespace {
 
 namespace sp = septum;
+using noise_images::largest_difference;
+using noise_images::noise;
 
 struct stream_net
     : sp::stack<sp::input<2>, sp::conv<8, 3>, sp::batch_norm, sp::relu, sp::max_pool<2>,
@@ -33,14 +36,6 @@ std::vector<std::vector<float>> parameter_sets(int count) {
   for (int k = 0; k < count; ++k)
     sets.push_back(sp::he_normal<Net, float>({static_cast<std::uint64_t>(k + 31), 1}));
   return sets;
-}
-
-sp::image noise(std::size_t height, std::size_t width, std::size_t channels, std::uint64_t stream) {
-  sp::image pixels = sp::image::from_shape({height, width, channels});
-  sp::counter_rng const random{5, stream};
-  for (std::size_t i = 0; i < pixels.size(); ++i)
-    pixels.data()[i] = static_cast<float>(random.normal(i));
-  return pixels;
 }
 
 bool same(sp::ensemble_maps const& a, sp::ensemble_maps const& b) {
@@ -67,17 +62,6 @@ auto series(std::vector<sp::image> const& images) {
     if (next == images.size()) return std::nullopt;
     return frame{images[next++]};
   };
-}
-
-double largest_difference(sp::probabilities const& a, sp::probabilities const& b) {
-  if (a.shape() != b.shape()) return 1e9;
-  double most = 0.0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    double const difference =
-        std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
-    if (!(difference <= most)) most = difference;  // NaN as well
-  }
-  return most;
 }
 
 // Two classes whose second is bright discs, and nuclei inside.

@@ -8,19 +8,15 @@
 #include <septum/io/tiff.hpp>
 #include <string>
 
+#include "program/json_result.hpp"
 #include "program/program.hpp"
 
 namespace fs = std::filesystem;
 using program_test::content;
+using program_test::result_of;
 using program_test::sandbox;
 
 namespace {
-
-nlohmann::json result_of(sandbox const& box, std::string const& arguments) {
-  auto const done = box.run(arguments + " --json");
-  BOOST_REQUIRE_MESSAGE(done.exit_code == 0, arguments << ": " << done.err);
-  return nlohmann::json::parse(done.out);
-}
 
 // Faint noise, and dark rods with bright halos in the middle.
 void write_sparse(sandbox const& box, std::string const& name, std::size_t cells,

@@ -11,21 +11,17 @@
 #include <vector>
 
 #include "program/experiment_files.hpp"
+#include "program/json_result.hpp"
 #include "program/program.hpp"
 
 namespace fs = std::filesystem;
 using program_test::content;
 using program_test::files_below;
+using program_test::result_of;
 using program_test::same_files;
 using program_test::sandbox;
 
 namespace {
-
-nlohmann::json result_of(sandbox const& box, std::string const& arguments) {
-  auto const done = box.run(arguments + " --json");
-  BOOST_REQUIRE_MESSAGE(done.exit_code == 0, arguments << ": " << done.err);
-  return nlohmann::json::parse(done.out);
-}
 
 // Blobs, rings and specks on uneven light.
 void write_cells(sandbox const& box, std::string const& name, std::size_t rows,

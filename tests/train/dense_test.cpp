@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "../support/gradient_check.hpp"
+
 namespace sp = septum;
 
 namespace {
@@ -106,21 +108,9 @@ BOOST_AUTO_TEST_CASE(gradient_equals_central_differences) {
   BOOST_TEST(sums.count == std::count_if(given.labels.begin(), given.labels.end(),
                                          [](auto label) { return label < 3; }));
   BOOST_TEST(sums.count < std::ssize(given.labels));
-  constexpr double step = 1e-6;
-  for (auto const& slice : sp::parameter_slices<small_net>()) {
-    if (!slice.trainable) continue;
-    for (std::size_t i = slice.offset; i < slice.offset + slice.count; ++i) {
-      auto moved = given.parameters;
-      moved[i] += step;
-      double const above = given.evaluate(moved, unused).mean();
-      moved[i] -= 2.0 * step;
-      double const below = given.evaluate(moved, unused).mean();
-      double const expected = (above - below) / (2.0 * step);
-      BOOST_TEST_CONTEXT(slice.name << " value " << i - slice.offset) {
-        BOOST_TEST(std::abs(gradient[i] - expected) <= 1e-7 + 1e-5 * std::abs(expected));
-      }
-    }
-  }
+  compare_with_central_differences<small_net>(given.parameters, gradient, [&](auto const& moved) {
+    return given.evaluate(moved, unused).mean();
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_crop_of_one_output_is_a_patch) {

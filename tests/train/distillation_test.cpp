@@ -17,6 +17,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "../support/gradient_check.hpp"
+
 namespace sp = septum;
 
 namespace {
@@ -119,20 +121,9 @@ BOOST_AUTO_TEST_CASE(gradient_equals_central_differences) {
   std::vector<double> gradient;
   std::vector<double> unused;
   BOOST_TEST(given.evaluate(given.parameters, gradient).count == 15);
-  constexpr double step = 1e-6;
-  for (auto const& slice : sp::parameter_slices<small_net>()) {
-    if (!slice.trainable) continue;
-    for (std::size_t i = slice.offset; i < slice.offset + slice.count; ++i) {
-      auto moved = given.parameters;
-      moved[i] += step;
-      double const above = given.evaluate(moved, unused).mean();
-      moved[i] -= 2.0 * step;
-      double const below = given.evaluate(moved, unused).mean();
-      double const expected = (above - below) / (2.0 * step);
-      BOOST_TEST_CONTEXT(slice.name << " value " << i - slice.offset)
-      BOOST_TEST(std::abs(gradient[i] - expected) <= 1e-7 + 1e-5 * std::abs(expected));
-    }
-  }
+  compare_with_central_differences<small_net>(given.parameters, gradient, [&](auto const& moved) {
+    return given.evaluate(moved, unused).mean();
+  });
 }
 
 BOOST_AUTO_TEST_CASE(loss_in_closed_form) {
