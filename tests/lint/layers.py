@@ -53,7 +53,8 @@ THIRD_PARTY = {
     r"zlib\.h": r"io/",
     r"nlohmann/": r"io/",
     r"hdf5|H5": r"io/(detail/)?keras",
-    r"(unistd|fcntl|sys/.*)\.h": r"io/",
+    r"(cpuid|unistd|sys/syscall)\.h": r"io/|backend/detail/bfloat16_instructions",
+    r"(fcntl|sys/.*)\.h": r"io/",
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?P<open>[<"])(?P<path>[^>"]+)[>"]', re.MULTILINE)

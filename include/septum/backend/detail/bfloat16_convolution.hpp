@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/backend/detail/bfloat16_amx.hpp>
 #include <septum/backend/detail/bfloat16_product.hpp>
 #include <septum/backend/layer_map.hpp>
 #include <septum/backend/problem.hpp>
@@ -10,7 +11,7 @@
 #include <span>
 
 /// Direct convolution of channels-last maps in bfloat16 for processors with AVX512_BF16, forward
-/// and backward. Products are exact, sums are in float.
+/// and backward, by matrix registers where they have AMX. Products are exact, sums are in float.
 namespace septum::inline SEPTUM_ABI::detail {
 
 /// Weights in blocks of filters, each as (window row, window column, pair of channels, filter of
@@ -96,6 +97,14 @@ inline layer_problem as_product(layer_problem problem) {
 
 #if defined(__x86_64__)
 
+template <class Out>
+void multiply_run(amx_registers& amx, bool by_amx, bfloat16_row const& row, int filters) {
+  if (by_amx)
+    multiply_by_amx<Out>(amx, row, filters);
+  else
+    multiply_row<Out>(row, filters);
+}
+
 /// y = relu(W x + bias) or W x + bias for x without gaps whose pixels have an even number of
 /// channels (a missing one is given as zero), y of either scalar. The number of rows is the maps',
 /// the rest the problem's.
@@ -112,8 +121,11 @@ inline void bfloat16_convolve(exec::threads threads, window geometry, bool relu,
   std::ptrdiff_t const across = is_short ? 1 : (width + most_pixels - 1) / most_pixels;
   std::ptrdiff_t const runs = is_short ? 1 : height * across;
   bool const joined = geometry.dilation == 1;
+  std::ptrdiff_t const pairs = (joined ? geometry.kernel : 1) * channels / 2;
+  bool const by_amx = has_amx_instructions() && suits_amx(pairs);
   std::size_t const value_bytes = bytes_of(y.scalar());
   for_each_range(threads, y.extent(0) * runs, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    amx_registers amx;
     for (std::ptrdiff_t run = begin; run < end; ++run) {
       std::ptrdiff_t const n = run / runs;
       std::ptrdiff_t const r = run % runs / across;
@@ -131,7 +143,7 @@ inline void bfloat16_convolve(exec::threads threads, window geometry, bool relu,
                          .filters = std::min(bfloat16_block, w.filters - first),
                          .window_rows = geometry.kernel,
                          .window_columns = joined ? 1 : geometry.kernel,
-                         .pairs = static_cast<int>((joined ? geometry.kernel : 1) * channels / 2),
+                         .pairs = static_cast<int>(pairs),
                          .row_step = geometry.dilation * in_row,
                          .column_step = geometry.dilation * channels,
                          .pixel_step = channels,
@@ -142,9 +154,9 @@ inline void bfloat16_convolve(exec::threads threads, window geometry, bool relu,
           row.valid = static_cast<int>(width);
         }
         if (y.scalar() == map_scalar::bf16)
-          multiply_row<bfloat16>(row, w.width(first));
+          multiply_run<bfloat16>(amx, by_amx, row, w.width(first));
         else
-          multiply_row<float>(row, w.width(first));
+          multiply_run<float>(amx, by_amx, row, w.width(first));
       }
     }
   });

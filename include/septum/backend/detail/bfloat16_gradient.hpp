@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/backend/detail/bfloat16_amx.hpp>
 #include <septum/backend/detail/bfloat16_convolution.hpp>
 #include <septum/backend/problem.hpp>
 #include <septum/core/view.hpp>
@@ -9,8 +10,9 @@
 #include <span>
 
 /// Gradient of a convolution's weights from maps in bfloat16. A product needs two terms side by
-/// side, so pixels are joined in pairs along the rows, some rows at a time. The sum runs in parts
-/// that are the same for any thread count, each in one thread, and the parts are added in order.
+/// side, so pixels are joined in pairs along the rows, some rows at a time; for matrix registers
+/// (AMX) all pixels of a row and channel of the input lie side by side. The sum runs in parts that
+/// are the same for any thread count, each in one thread, and the parts are added in order.
 namespace septum::inline SEPTUM_ABI::detail {
 
 /// How the work is cut and where things lie in scratch memory.
@@ -21,13 +23,15 @@ struct bfloat16_gradient_layout {
   std::ptrdiff_t filters;  // the missing ones of the last block counted
   std::ptrdiff_t taps;
   std::ptrdiff_t out_pairs;  // of a row
-  std::ptrdiff_t in_pairs;   // of a row, with one of zeros behind its end
+  std::ptrdiff_t columns;    // of a row of the input, some of zeros behind its end
   std::ptrdiff_t copies;     // pairs that start at even columns, and at odd ones where wanted
   std::ptrdiff_t halo;       // rows of the input beyond one per row of the output
   std::ptrdiff_t rows;       // of output that are in work together
   std::ptrdiff_t channels;
+  bool by_amx;
 
-  explicit bfloat16_gradient_layout(layer_problem const& problem) {
+  explicit bfloat16_gradient_layout(layer_problem const& problem,
+                                    bool has_amx = has_amx_instructions()) {
     auto const& g = problem.geometry;
     image_parts = std::min<std::ptrdiff_t>(problem.batch, most_parts);
     row_parts = std::min<std::ptrdiff_t>(problem.out.height,
@@ -35,17 +39,20 @@ struct bfloat16_gradient_layout {
     filters = (problem.out.channels + 15) / 16 * 16;
     taps = static_cast<std::ptrdiff_t>(g.kernel) * g.kernel;
     channels = problem.in.channels;
-    out_pairs = (problem.out.width + 1) / 2;
-    in_pairs = problem.in.width / 2 + 1;
-    copies = g.kernel > 1 && g.dilation % 2 == 1 ? 2 : 1;
     halo = g.extent() - 1;
-    std::ptrdiff_t const row_bytes = 4 * (in_pairs * channels * copies + out_pairs * filters);
+    out_pairs = (problem.out.width + 1) / 2;
+    if (out_pairs > amx_side && has_amx)
+      out_pairs = (out_pairs + amx_side - 1) / amx_side * amx_side;
+    by_amx = has_amx && suits_amx(out_pairs);
+    columns = by_amx ? halo + 2 * out_pairs : problem.in.width / 2 * 2 + 2;
+    copies = !by_amx && g.kernel > 1 && g.dilation % 2 == 1 ? 2 : 1;
+    std::ptrdiff_t const row_bytes = 2 * columns * channels * copies + 4 * out_pairs * filters;
     constexpr std::ptrdiff_t cache = 384 << 10;
-    std::ptrdiff_t const fit = (cache - 4 * halo * in_pairs * channels * copies) / row_bytes;
+    std::ptrdiff_t const fit = (cache - 2 * halo * columns * channels * copies) / row_bytes;
     rows = std::clamp<std::ptrdiff_t>(fit, 1, problem.out.height);
   }
   [[nodiscard]] std::ptrdiff_t parts() const { return image_parts * row_parts; }
-  [[nodiscard]] std::ptrdiff_t in_row() const { return in_pairs * channels * 2; }
+  [[nodiscard]] std::ptrdiff_t in_row() const { return columns * channels; }
   [[nodiscard]] std::ptrdiff_t copy_values() const { return (rows + halo) * in_row(); }
   [[nodiscard]] std::ptrdiff_t out_values() const { return rows * out_pairs * filters * 2; }
   [[nodiscard]] std::ptrdiff_t totals() const { return (taps * channels + 1) * filters; }
@@ -114,9 +121,13 @@ class bfloat16_gradient_part {
   [[nodiscard]] float* totals() const { return totals_; }
 
   /// Adds rows [row, row + count) of one image; count is at most layout.rows.
-  void add(bfloat16 const* x, bfloat16 const* dy, bfloat16_rows const& gradient,
+  template <class Registers>
+  void add(Registers& amx, bfloat16 const* x, bfloat16 const* dy, bfloat16_rows const& gradient,
            std::ptrdiff_t count) const {
-    join_input(x, count + layout_.halo);
+    if (layout_.by_amx)
+      turn_input(x, count + layout_.halo);
+    else
+      join_input(x, count + layout_.halo);
     join_output(dy, gradient, count);
     auto const& g = problem_.geometry;
     for (std::ptrdiff_t first = 0; first < problem_.out.channels; first += bfloat16_block) {
@@ -125,22 +136,28 @@ class bfloat16_gradient_part {
       for (int i = 0; i < g.kernel; ++i)
         for (int j = 0; j < g.kernel; ++j) {
           std::ptrdiff_t const shift = static_cast<std::ptrdiff_t>(j) * g.dilation;
-          multiply_row<float>(
-              {.x = x_pairs_ + shift % 2 * layout_.copy_values() +
-                    i * g.dilation * layout_.in_row() + shift / 2 * layout_.channels * 2,
-               .weights = y_pairs_ + first * count * layout_.out_pairs * 2,
-               .start = nullptr,
-               .y = totals_ + (i * g.kernel + j) * layout_.channels * layout_.filters + first,
-               .pixels = static_cast<int>(layout_.channels),
-               .filters = static_cast<int>(width),
-               .window_rows = static_cast<int>(count),
-               .pairs = static_cast<int>(layout_.out_pairs),
-               .row_step = layout_.in_row(),
-               .pair_step = layout_.channels * 2,
-               .pixel_step = 2,
-               .out_step = layout_.filters,
-               .accumulate = true},
-              static_cast<int>(width));
+          bfloat16_row row{
+              .x = x_pairs_ + i * g.dilation * layout_.in_row(),
+              .weights = y_pairs_ + first * count * layout_.out_pairs * 2,
+              .start = nullptr,
+              .y = totals_ + (i * g.kernel + j) * layout_.channels * layout_.filters + first,
+              .pixels = static_cast<int>(layout_.channels),
+              .filters = static_cast<int>(width),
+              .window_rows = static_cast<int>(count),
+              .pairs = static_cast<int>(layout_.out_pairs),
+              .row_step = layout_.in_row(),
+              .out_step = layout_.filters,
+              .accumulate = true};
+          if (layout_.by_amx) {
+            row.x += shift;
+            row.pixel_step = layout_.columns;
+            multiply_by_amx<float>(amx, row, static_cast<int>(width));
+          } else {
+            row.x += shift % 2 * layout_.copy_values() + shift / 2 * layout_.channels * 2;
+            row.pixel_step = 2;
+            row.pair_step = layout_.channels * 2;
+            multiply_row<float>(row, static_cast<int>(width));
+          }
         }
     }
   }
@@ -155,11 +172,29 @@ class bfloat16_gradient_part {
         auto const pixel = [&](std::ptrdiff_t c) {
           return c < width ? row + c * channels : nullptr;
         };
-        for (std::ptrdiff_t q = 0; q < layout_.in_pairs; ++q)
+        for (std::ptrdiff_t q = 0; q < layout_.columns / 2; ++q)
           join_pixels(
               pixel(2 * q + copy), pixel(2 * q + 1 + copy), channels,
               x_pairs_ + copy * layout_.copy_values() + r * layout_.in_row() + q * channels * 2);
       }
+  }
+  // Rows of the input as (row, channel, column).
+  void turn_input(bfloat16 const* x, std::ptrdiff_t rows) const {
+    constexpr std::ptrdiff_t together = 32;  // columns, whose pixels stay in the first cache
+    std::ptrdiff_t const channels = layout_.channels;
+    std::ptrdiff_t const width = problem_.in.width;
+    for (std::ptrdiff_t r = 0; r < rows; ++r) {
+      bfloat16* const to = x_pairs_ + r * layout_.in_row();
+      for (std::ptrdiff_t first = 0; first < width; first += together) {
+        std::ptrdiff_t const count = std::min(together, width - first);
+        bfloat16 const* const from = x + (r * width + first) * channels;
+        for (std::ptrdiff_t k = 0; k < channels; ++k)
+          for (std::ptrdiff_t c = 0; c < count; ++c)
+            to[k * layout_.columns + first + c] = from[c * channels + k];
+      }
+      for (std::ptrdiff_t k = 0; k < channels; ++k)
+        std::fill_n(to + k * layout_.columns + width, layout_.columns - width, bfloat16{});
+    }
   }
   void join_output(bfloat16 const* dy, bfloat16_rows const& gradient, std::ptrdiff_t rows) const {
     std::ptrdiff_t const filters = problem_.out.channels;
@@ -174,10 +209,12 @@ class bfloat16_gradient_part {
       bfloat16* to = y_pairs_ + first * rows * layout_.out_pairs * 2;
       for (std::ptrdiff_t r = 0; r < rows; ++r)
         for (std::ptrdiff_t q = 0; q < layout_.out_pairs; ++q, to += width * 2) {
-          bfloat16 const* const even =
-              dy + r * gradient.row_step + 2 * q * gradient.pixel_step + first;
-          bool const is_last = 2 * q + 1 == problem_.out.width;
-          join_pixels(even, is_last ? nullptr : even + gradient.pixel_step, exist, to);
+          auto const pixel = [&](std::ptrdiff_t c) {
+            return c < problem_.out.width
+                       ? dy + r * gradient.row_step + c * gradient.pixel_step + first
+                       : nullptr;
+          };
+          join_pixels(pixel(2 * q), pixel(2 * q + 1), exist, to);
           std::fill(to + exist * 2, to + width * 2, bfloat16{0.0F});
         }
     }
@@ -192,16 +229,19 @@ class bfloat16_gradient_part {
 
 /// dparameters = gradient of weights (filter, row, column, channel) and biases. `scratch` holds
 /// parts() * bytes() of the layout.
-inline void bfloat16_weights_gradient(exec::threads threads, layer_problem const& problem,
-                                      view<bfloat16 const, 4> x, bfloat16_rows const& dy,
-                                      std::span<float> dparameters, std::byte* scratch) {
-  bfloat16_gradient_layout const layout{problem};
+/// @tparam Registers that multiply where the layout is for AMX
+template <class Registers>
+void bfloat16_weights_gradient(exec::threads threads, layer_problem const& problem,
+                               bfloat16_gradient_layout const& layout, view<bfloat16 const, 4> x,
+                               bfloat16_rows const& dy, std::span<float> dparameters,
+                               std::byte* scratch) {
   auto const part_of = [&](std::ptrdiff_t k) {
     return bfloat16_gradient_part{problem, layout,
                                   scratch + static_cast<std::size_t>(k) * layout.bytes()};
   };
   std::ptrdiff_t const in_row = static_cast<std::ptrdiff_t>(problem.in.width) * problem.in.channels;
   for_each_range(threads, layout.parts(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    Registers amx;
     for (std::ptrdiff_t k = begin; k < end; ++k) {
       auto const part = part_of(k);
       part.clear();
@@ -212,7 +252,7 @@ inline void bfloat16_weights_gradient(exec::threads threads, layer_problem const
            n < problem.batch * (i + 1) / layout.image_parts; ++n)
         for (std::ptrdiff_t row = problem.out.height * r / layout.row_parts; row < last_row;
              row += layout.rows)
-          part.add(x.data() + (n * problem.in.height + row) * in_row,
+          part.add(amx, x.data() + (n * problem.in.height + row) * in_row,
                    dy.data + n * dy.image_step + row * dy.row_step, dy,
                    std::min(layout.rows, last_row - row));
     }
@@ -233,6 +273,13 @@ inline void bfloat16_weights_gradient(exec::threads threads, layer_problem const
           total[depth * layout.filters + f];
     }
   });
+}
+
+inline void bfloat16_weights_gradient(exec::threads threads, layer_problem const& problem,
+                                      view<bfloat16 const, 4> x, bfloat16_rows const& dy,
+                                      std::span<float> dparameters, std::byte* scratch) {
+  bfloat16_weights_gradient<amx_registers>(threads, problem, bfloat16_gradient_layout{problem}, x,
+                                           dy, dparameters, scratch);
 }
 
 #endif

@@ -7,7 +7,12 @@
 #include <string_view>
 
 #if defined(__x86_64__)
+#  include <cpuid.h>
 #  include <immintrin.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#  include <sys/syscall.h>
+#  include <unistd.h>
 #endif
 
 /// AVX512_BF16: 32 products of numbers in bfloat16 an instruction, added in pairs to 16 floats.
@@ -25,6 +30,35 @@ inline bool has_bfloat16_instructions() {
     return widest_instruction_set() == instruction_set::avx512 && !narrow &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bf16");
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+/// True where matrix registers (AMX) multiply numbers in bfloat16: the operating system has to be
+/// asked once for every process. ONEDNN_MAX_CPU_ISA, set to less than AVX512_CORE_AMX, holds them
+/// back as it does oneDNN.
+inline bool has_amx_instructions() {
+#if defined(__x86_64__) && defined(__linux__)
+  static bool const has = [] {
+    char const* const limit = std::getenv("ONEDNN_MAX_CPU_ISA");
+    std::string_view const name = limit == nullptr ? "" : limit;
+    bool const allowed = name.empty() || name == "ALL" || name == "DEFAULT" ||
+                         name.find("AMX") != std::string_view::npos;
+    if (!allowed || !has_bfloat16_instructions()) return false;
+    constexpr unsigned amx_bf16 = 1U << 22U;
+    constexpr unsigned amx_tile = 1U << 24U;
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+    if ((d & amx_bf16) == 0 || (d & amx_tile) == 0) return false;
+    constexpr long request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+    constexpr long tile_data = 18;               // XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
   }();
   return has;
 #else

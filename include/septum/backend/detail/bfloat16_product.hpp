@@ -40,6 +40,13 @@ struct bfloat16_row {
   bfloat16 const* next_weights = nullptr;
 };
 
+/// Which output pixel takes the sums of a run's pixel; negative for none.
+inline std::ptrdiff_t place_of(bfloat16_row const& row, int pixel) {
+  if (row.period == std::numeric_limits<int>::max()) return pixel;
+  int const column = pixel % row.period;
+  return column < row.valid ? pixel / row.period * std::ptrdiff_t{row.valid} + column : -1;
+}
+
 #if defined(__x86_64__)
 
 // Not inlined: the callers' variables would push sums out of the registers.
@@ -91,12 +98,8 @@ template <class Out, int Pixels, int Count, bool Prefetch>
   __m512 const zero = _mm512_setzero_ps();
 #  pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p) {
-    int pixel = first + p;
-    if (row.period != std::numeric_limits<int>::max()) {
-      int const column = pixel % row.period;
-      if (column >= row.valid) continue;
-      pixel = pixel / row.period * row.valid + column;
-    }
+    std::ptrdiff_t const pixel = place_of(row, first + p);
+    if (pixel < 0) continue;
     Out* const out = static_cast<Out*>(row.y) + pixel * row.out_step;
 #  pragma GCC unroll 2
     for (int v = 0; v < Count; ++v) {

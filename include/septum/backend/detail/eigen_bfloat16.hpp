@@ -131,8 +131,11 @@ struct kernel<eigen, kind::conv, bfloat16> {
 
  private:
   static bool uses_winograd(layer_problem const& problem) {
+    // Matrix registers multiply faster than Winograd's transforms load and store.
+    bool const amx_is_faster =
+        problem.convolution == convolution_algorithm::automatic && detail::has_amx_instructions();
     return problem.in_scalar == map_scalar::bf16 && problem.out_scalar == map_scalar::bf16 &&
-           detail::uses_winograd(problem);
+           !amx_is_faster && detail::uses_winograd(problem);
   }
 
   // A map as the plan's problem sees it; a call in inference may have fewer rows.
