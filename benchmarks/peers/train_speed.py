@@ -1,9 +1,10 @@
-"""Patch training of the published nets in PyTorch: patches per second.
+"""Training of the published nets in PyTorch: patches, or outputs of crops, per second.
 
     python train_speed.py --threads 2 --out train.json
 
 One step cuts a batch of patches out of a synthetic normalised 1280x1080 image, turns each by a random element
-of D4, and does the forward pass, the backward pass and the update of train_patch.py. Every combination of ``--cases``,
+of D4, and does the forward pass, the backward pass and the update of train_patch.py. With ``--crop SIDE`` (dense
+training) a batch has that many crops of SIDE x SIDE labelled pixels instead, through the dilated form of the net. Every combination of ``--cases``,
 ``--modes`` and ``--formats`` is one configuration, run in a process of its own. modes: ``eager``, ``compile``
 (torch.compile of forward and backward). formats: ``channels_last``, ``contiguous`` (PyTorch's default).
 allocators: ``default``; ``keep``, where glibc's allocator keeps freed memory, which spares page faults.
@@ -45,14 +46,32 @@ def child(configuration: dict) -> None:
     layouts = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
     layout = layouts[configuration["format"]]
     net = feature_net.FeatureNet(spec, configuration["channels"]).to(memory_format=layout).train()
-    function = torch.compile(net, dynamic=False) if configuration["mode"] == "compile" else net
+    side = configuration["crop"]
+    passes = net.dense if side else net
+    function = torch.compile(passes, dynamic=False) if configuration["mode"] == "compile" else passes
     optimizer = keras_sgd.KerasSGD(net.parameters(), net.weights())
     rows, columns = 1080, 1280
     image = random.standard_normal((configuration["channels"], rows, columns), dtype=numpy.float32)
     reader = patches.PatchReader([image], spec.field)
     precision = torch.autocast("cpu", torch.bfloat16, enabled=configuration["precision"] == "bf16")
 
-    def step():
+    def crops():
+        extent = side + spec.field - 1
+        for _ in range(batch):
+            r, c = random.integers(rows - extent), random.integers(columns - extent)
+            turned = numpy.rot90(image[:, r : r + extent, c : c + extent], random.integers(4), (1, 2))
+            yield turned[:, :, ::-1] if random.integers(2) else turned
+
+    labels = torch.from_numpy(random.integers(3, size=(batch, side, side)))
+
+    def dense_step():
+        x = torch.from_numpy(numpy.stack(list(crops()))).contiguous(memory_format=layout)
+        with precision:
+            logits = function(x)
+        functional.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+
+    def patch_step():
         pixels = numpy.zeros((batch, 4), numpy.int64)
         pixels[:, 1] = random.integers(spec.window, rows - spec.window, batch)
         pixels[:, 2] = random.integers(spec.window, columns - spec.window, batch)
@@ -63,6 +82,8 @@ def child(configuration: dict) -> None:
         functional.cross_entropy(logits.float(), torch.from_numpy(pixels[:, 3])).backward()
         optimizer.step()
 
+    step = dense_step if side else patch_step
+    outputs = batch * max(side, 1) ** 2
     started = time.perf_counter()
     step()
     warm_up = time.perf_counter() - started
@@ -72,8 +93,8 @@ def child(configuration: dict) -> None:
     del result["seconds"]
     result |= {
         "steps": steps,
-        "patches_per_second": batch / result["seconds_median"],
-        "patches_per_second_maximum": batch / result["seconds_minimum"],
+        "patches_per_second": outputs / result["seconds_median"],
+        "patches_per_second_maximum": outputs / result["seconds_minimum"],
         "first_seconds": warm_up,
         "peak_rss_bytes": measure.peak_rss_bytes(),
         "version": torch.__version__,
@@ -88,6 +109,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--cases", nargs="+", default=CASES, help="NET:BATCH")
+    parser.add_argument("--crop", type=int, default=0, help="labelled pixels per side of a crop; 0: patches")
     parser.add_argument("--modes", nargs="+", choices=("eager", "compile"), default=["eager", "compile"])
     parser.add_argument(
         "--formats",
@@ -122,6 +144,7 @@ def main() -> None:
                 "net": net,
                 "channels": CHANNELS[net],
                 "batch": int(batch),
+                "crop": arguments.crop,
                 "mode": mode,
                 "format": layout,
                 "allocator": allocator,

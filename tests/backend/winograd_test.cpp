@@ -1,5 +1,5 @@
 // Winograd's filtering against the oracle in double, and where its grid lies.
-#include <septum/backend/detail/host_winograd.hpp>
+#include <septum/backend/detail/host_winograd_training.hpp>
 #include <support/layer_run.hpp>
 #include <support/tolerance.hpp>
 #include <support/types.hpp>
@@ -118,6 +118,46 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(training_and_odd_layers_stay_direct, B, tested_bac
   using conv = septum::kernel<B, kind::conv, float>;
   BOOST_TEST(conv::grid(problem) == 4);
   BOOST_TEST(conv::grid(other) == 1);
+}
+
+// All passes of training, which the host backends other than onednn compute directly.
+BOOST_AUTO_TEST_CASE_TEMPLATE(training_against_the_oracle, B, tested_backends) {
+  double const tolerance = 4 * tolerance_of<B, float>;
+  for (int const kernel : {3, 4})
+    for (int const dilation : {1, 2, 4})
+      for (auto const& [channels, filters] : {std::pair{16, 3}, {32, 41}, {48, 64}})
+        for (auto const& [batch, rows, columns] :
+             {std::array{1, 1, 1}, {3, 5, 9}, {1, 33, 70}, {70, 3, 3}})
+          for (bool const first : {false, true}) {
+            auto problem = winograd_problem(batch, rows, columns, channels, filters, kernel,
+                                            dilation, first && rows < 10);
+            problem.training = true;
+            problem.input_gradient = !first;
+            auto const given = make_case(problem, conv_parameters(problem), normal_values);
+            auto const expected = run_layer<septum::reference, kind::conv, double>(given);
+            BOOST_TEST_CONTEXT("kernel " << kernel << " dilation " << dilation << " channels "
+                                         << channels << " filters " << filters << " batch " << batch
+                                         << " output " << rows << "x" << columns) {
+              auto const found = run_layer<B, kind::conv, float>(given);
+              BOOST_TEST(relative_difference(found.output, expected.output) <= tolerance);
+              BOOST_TEST(relative_difference(found.dx, expected.dx) <= tolerance);
+              BOOST_TEST(relative_difference(found.dparameters, expected.dparameters) <= tolerance);
+              BOOST_TEST((run_layer<B, kind::conv, float>(given, 3) == found),
+                         "bytes with three threads");
+            }
+          }
+}
+
+BOOST_AUTO_TEST_CASE(layers_that_are_trained_this_way) {
+  if (!septum::detail::has_direct_convolution()) return;
+  auto problem = winograd_problem(1, 9, 9, 32, 32, 3, 1, true);
+  BOOST_TEST(!septum::detail::trains_by_winograd(problem));
+  problem.training = true;
+  BOOST_TEST(septum::detail::trains_by_winograd(problem));
+  problem.convolution = convolution_algorithm::automatic;
+  BOOST_TEST(septum::detail::trains_by_winograd(problem));
+  problem.convolution = convolution_algorithm::direct;
+  BOOST_TEST(!septum::detail::trains_by_winograd(problem));
 }
 
 // Calls that start on the grid give the rows that one call gives, at any thread count.

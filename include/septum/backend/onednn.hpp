@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/backend/detail/host_winograd_training.hpp>
 #include <septum/backend/detail/onednn_library.hpp>
 #include <septum/backend/eigen.hpp>
 #include <septum/backend/problem.hpp>
@@ -40,10 +41,10 @@ struct context<onednn> {
 
 /// Convolution and dense layer. Maps stay channels-last; `pack` puts the weights into the order the
 /// primitive asks for. In training, a layer whose window covers its whole input (dense layers, and
-/// the last convolution of a patch net) is a matrix product of the maps as they lie. In inference
-/// on processors with AVX2 or AVX-512, our own kernels take the place of the library's, which on
-/// channels-last maps is 5 to 20 % slower, has no Winograd form with dilation, and allocates in
-/// every call.
+/// the last convolution of a patch net) is a matrix product of the maps as they lie. On processors
+/// with AVX2 or AVX-512 our own kernels take the place of the library's: in inference, where it is
+/// 5 to 20 % slower on channels-last maps, has no Winograd form with dilation, and allocates in
+/// every call; in training where a layer has a Winograd form that pays.
 template <>
 struct kernel<onednn, kind::conv, float> {
   // The weights' gradient is summed in parts that are the same for any thread count, each in one
@@ -66,16 +67,18 @@ struct kernel<onednn, kind::conv, float> {
     // convolution of the gradient with the windows turned around, over a border of zeros.
     std::optional<dnnl::convolution_forward::primitive_desc> turned_description;
     std::optional<dnnl::convolution_forward> turned;
-    std::vector<weights_part> parts;  // of the weights' gradient
-    std::size_t scratch_bytes = 0;    // of the largest primitive
-    bool is_product = false;          // no primitives then
-    detail::host_inference own{};     // nor then
+    std::vector<weights_part> parts;                    // of the weights' gradient
+    std::size_t scratch_bytes = 0;                      // of the largest primitive
+    bool is_product = false;                            // no primitives then
+    detail::host_inference own{};                       // nor then
+    std::optional<detail::winograd_training> winograd;  // nor then
   };
   struct packed {
     dnnl::memory weights, bias;
     dnnl::memory data_weights;      // for the input gradient; empty when not trained
     std::vector<float> parameters;  // as given; only for a product
     detail::host_inference::packed own;
+    detail::winograd_training::packed winograd;
   };
   struct saved {};
 
@@ -93,6 +96,13 @@ struct kernel<onednn, kind::conv, float> {
       ctx.scratch.reserve(p.own.scratch_bytes(problem, ctx.threads));
       return p;
     }
+    if (detail::trains_by_winograd(problem)) {
+      plan p;
+      p.problem = problem;
+      p.winograd.emplace(problem);
+      ctx.scratch.reserve(p.winograd->scratch_bytes(ctx.threads));
+      return p;
+    }
     default_threads const scope{ctx.threads};
     return detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
   }
@@ -107,6 +117,11 @@ struct kernel<onednn, kind::conv, float> {
     if (p.own.available) {
       packed result;
       result.own = p.own.pack(p.problem, parameters);
+      return result;
+    }
+    if (p.winograd) {
+      packed result;
+      result.winograd = p.winograd->pack(ctx.threads, parameters);
       return result;
     }
     default_threads const scope{ctx.threads};
@@ -134,6 +149,10 @@ struct kernel<onednn, kind::conv, float> {
                       view<float, 4> y) {
     if (p.own.available) return p.own.forward(ctx.threads, p.problem, w.own, ctx.scratch, x, y);
     if (p.is_product) return multiply(ctx, p, w, x, y);
+    if (p.winograd) {
+      ctx.scratch.reserve(p.winograd->scratch_bytes(ctx.threads));
+      return p.winograd->forward(ctx.threads, w.winograd, ctx.scratch.data(), x, y);
+    }
     default_threads const scope{ctx.threads};
     detail::checked_onednn("run a convolution", [&] {
       p.forward.execute(ctx.stream,
@@ -156,6 +175,11 @@ struct kernel<onednn, kind::conv, float> {
                        view<float, 4> dx, std::span<float> dparameters) {
     if (p.problem.relu) detail::host_mask_by_relu<float>(ctx.threads, y, dy);
     if (p.is_product) return multiply_gradients(ctx, p, w, x, dy, dx, dparameters);
+    if (p.winograd) {
+      ctx.scratch.reserve(p.winograd->scratch_bytes(ctx.threads));
+      return p.winograd->backward(ctx.threads, w.winograd, ctx.scratch.data(), x, dy, dx,
+                                  dparameters);
+    }
     if (p.problem.input_gradient) {
       default_threads const scope{ctx.threads};
       detail::checked_onednn("run the gradient of a convolution's input", [&] {
@@ -338,7 +362,10 @@ struct kernel<onednn, kind::conv, float> {
            {},
            {},
            {},
-           0};
+           0,
+           false,
+           {},
+           {}};
     p.scratch_bytes = forward.scratchpad_desc().get_size();
     if (problem.training) {
       auto const plain = detail::onednn_attributes(false);

@@ -11,7 +11,7 @@
 
 namespace septum::inline SEPTUM_ABI {
 
-/// How convolutions are computed in inference. `direct` sums window by window; `winograd` takes
+/// How convolutions are computed. `direct` sums window by window; `winograd` takes
 /// Winograd's minimal filtering for every layer that has such a form, with a quarter of the
 /// multiplications and about three times the rounding error; `automatic` takes it where it is
 /// faster. Which layers those are depends on the net and the processor's instructions, never on

@@ -58,6 +58,42 @@ struct winograd {
     }
   }
 
+  /// One dimension of the weights' transform for registers of weights, in their own precision.
+  template <class Lanes, int Kernel>
+  [[gnu::always_inline]] static inline void weights(Lanes const (&g)[Kernel], Lanes (&u)[6]) {
+    static_assert(Kernel == 3 || Kernel == 4);
+    Lanes const even = g[0] + near2 * g[2];
+    Lanes const even_far = g[0] + far2 * g[2];
+    Lanes odd = near * g[1];
+    Lanes odd_far = far * g[1];
+    if constexpr (Kernel == 4) {
+      odd += near * near2 * g[3];
+      odd_far += far * far2 * g[3];
+    }
+    u[0] = part * g[0];
+    u[1] = near_part * (even + odd);
+    u[2] = near_part * (even - odd);
+    u[3] = far_part * (even_far + odd_far);
+    u[4] = far_part * (even_far - odd_far);
+    u[5] = g[Kernel - 1];
+  }
+  /// Its transpose: slopes of a loss by the 6 points -> by the window's values.
+  template <class Lanes, int Kernel>
+  [[gnu::always_inline]] static inline void weight_slopes(Lanes const (&u)[6], Lanes (&g)[Kernel]) {
+    static_assert(Kernel == 3 || Kernel == 4);
+    Lanes const near_sum = near_part * (u[1] + u[2]);
+    Lanes const near_difference = near_part * near * (u[1] - u[2]);
+    Lanes const far_sum = far_part * (u[3] + u[4]);
+    Lanes const far_difference = far_part * far * (u[3] - u[4]);
+    g[0] = part * u[0] + near_sum + far_sum;
+    g[1] = near_difference + far_difference;
+    g[2] = near2 * near_sum + far2 * far_sum;
+    if constexpr (Kernel == 4)
+      g[3] = near2 * near_difference + far2 * far_difference + u[5];
+    else
+      g[2] += u[5];
+  }
+
   /// One dimension of the input's transform.
   template <class Lanes>
   [[gnu::always_inline]] SEPTUM_HD static inline void input(Lanes const (&d)[6], Lanes (&v)[6]) {
@@ -90,6 +126,34 @@ struct winograd {
     else
       y[2] += m[5];
   }
+  /// Its transpose: slopes of a loss by the outputs of a tile -> by the 6 points.
+  template <class Lanes, int Outputs>
+  [[gnu::always_inline]] static inline void output_slopes(Lanes const (&y)[Outputs],
+                                                          Lanes (&m)[6]) {
+    static_assert(Outputs == 3 || Outputs == 4);
+    Lanes const even_near = y[0] + near2 * y[2];
+    Lanes const even_far = y[0] + far2 * y[2];
+    Lanes odd_near = near * y[1];
+    Lanes odd_far = far * y[1];
+    if constexpr (Outputs == 4) {
+      odd_near += near * near2 * y[3];
+      odd_far += far * far2 * y[3];
+    }
+    m[0] = y[0];
+    m[1] = even_near + odd_near;
+    m[2] = even_near - odd_near;
+    m[3] = even_far + odd_far;
+    m[4] = even_far - odd_far;
+    m[5] = y[Outputs - 1];
+  }
+
+ private:
+  // What the weights' transform divides by, the other way round.
+  static constexpr float part = static_cast<float>(1.0 / (double{near2} * double{far2}));
+  static constexpr float near_part =
+      static_cast<float>(1.0 / (2.0 * double{near2} * (double{near2} - double{far2})));
+  static constexpr float far_part =
+      static_cast<float>(1.0 / (2.0 * double{far2} * (double{far2} - double{near2})));
 };
 
 }  // namespace septum::inline SEPTUM_ABI::detail

@@ -92,6 +92,7 @@ class gradient_network {
       problems.push_back(
           detail::make_problem(run.rows[k], run.layers[k].relu, run.layers[k].dropout_rate, batch));
       problems.back().training = true;
+      problems.back().convolution = assembly_.convolution;
       problems.back().input_gradient = k > 0;
     }
     run.scalars = {run.layers, problems, assembly_.precision};
@@ -164,9 +165,10 @@ class gradient_net : public gradient_network<T> {
   static constexpr std::size_t parameter_count = base_stack_t<S>::parameter_count;
 
   /// @throws unsupported_error from the first step when B has no kernels for the precision
-  explicit gradient_net(exec::threads threads = {}, host_precision precision = host_precision::f32)
-      : gradient_network<T>{detail::assemble<training_t<S>, B, T, true>(
-            threads, convolution_algorithm::direct, precision)} {}
+  explicit gradient_net(exec::threads threads = {}, host_precision precision = host_precision::f32,
+                        convolution_algorithm convolution = convolution_algorithm::automatic)
+      : gradient_network<T>{
+            detail::assemble<training_t<S>, B, T, true>(threads, convolution, precision)} {}
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -377,13 +377,14 @@ class trainer : public training_run<O> {
  public:
   using typename training_run<O>::state;
 
-  /// @param precision of the passes; parameters, statistics and loss are float (host_precision)
+  /// @param precision   of the passes; parameters, statistics and loss are float (host_precision)
+  /// @param convolution how convolutions are computed, in all passes
   explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {},
-                   host_precision precision = host_precision::f32)
-      : training_run<O>{
-            trained_net::of<S>(), std::move(schedule), optimizer,
-            gradient_net<S, B, float>{threads, precision},
-            net<fused_t<S>, B, float>{threads, convolution_algorithm::direct, precision}} {}
+                   host_precision precision = host_precision::f32,
+                   convolution_algorithm convolution = convolution_algorithm::automatic)
+      : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
+                        gradient_net<S, B, float>{threads, precision, convolution},
+                        net<fused_t<S>, B, float>{threads, convolution, precision}} {}
 };
 
 /// Dense training of one net type on one backend: all labelled pixels of a crop share one pass of
@@ -397,13 +398,14 @@ class dense_trainer : public training_run<O> {
  public:
   using typename training_run<O>::state;
 
-  /// @param precision of the passes; parameters, statistics and loss are float (host_precision)
+  /// @param precision   of the passes; parameters, statistics and loss are float (host_precision)
+  /// @param convolution how convolutions are computed, in all passes
   explicit dense_trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {},
-                         host_precision precision = host_precision::f32)
+                         host_precision precision = host_precision::f32,
+                         convolution_algorithm convolution = convolution_algorithm::automatic)
       : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
-                        gradient_net<dense_form, B, float>{threads, precision},
-                        net<fused_t<dense_form>, B, float>{threads, convolution_algorithm::direct,
-                                                           precision}} {}
+                        gradient_net<dense_form, B, float>{threads, precision, convolution},
+                        net<fused_t<dense_form>, B, float>{threads, convolution, precision}} {}
 };
 
 }  // namespace septum::inline SEPTUM_ABI

@@ -116,13 +116,14 @@ struct winograd_tile {
   int out_columns;
 };
 
-/// Walks the tiles of a map: cells of the grid in row-major order, in each one tile per phase of
-/// the dilation. Every thread makes a job of its part, make_job(part), and gives it up to `at_once`
-/// tiles at a time: job.run(std::span<winograd_tile<T> const>).
+/// Walks the tiles of a map, cut into so many parts: cells of the grid in row-major order, in each
+/// one tile per phase of the dilation. Of every part a job is made, make_job(part), and given up to
+/// `at_once` tiles at a time: job.run(std::span<winograd_tile<T> const>).
 template <class T, class MakeJob>
-void for_each_winograd_tile(exec::threads threads, layer_problem const& problem, view<T const, 4> x,
-                            view<T, 4> y, std::size_t at_once, MakeJob const& make_job) {
-  constexpr std::size_t most_at_once = 28;
+void for_each_winograd_tile(exec::threads threads, std::ptrdiff_t parts,
+                            layer_problem const& problem, view<T const, 4> x, view<T, 4> y,
+                            std::size_t at_once, MakeJob const& make_job) {
+  constexpr std::size_t most_at_once = 64;
   std::ptrdiff_t const dilation = problem.geometry.dilation;
   std::ptrdiff_t const side = winograd_grid(problem);
   std::ptrdiff_t const height = y.extent(1);
@@ -146,7 +147,6 @@ void for_each_winograd_tile(exec::threads threads, layer_problem const& problem,
                             .out_rows = static_cast<int>(height - r),
                             .out_columns = static_cast<int>(width - c)};
   };
-  std::ptrdiff_t const parts = std::max(threads.count, 1);
   for_each_range(threads, parts, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t part = begin; part < end; ++part) {
       auto const job = make_job(part);
@@ -166,6 +166,32 @@ void for_each_winograd_tile(exec::threads threads, layer_problem const& problem,
   });
 }
 
+/// A part of the tiles for every thread.
+template <class T, class MakeJob>
+void for_each_winograd_tile(exec::threads threads, layer_problem const& problem, view<T const, 4> x,
+                            view<T, 4> y, std::size_t at_once, MakeJob const& make_job) {
+  for_each_winograd_tile<T>(threads, std::max(threads.count, 1), problem, x, y, at_once, make_job);
+}
+
+/// Where the side x side pixels of a tile lie, from `corner` on; those that do not exist are
+/// `zeros`.
+struct winograd_pixels {
+  int side;
+  std::ptrdiff_t dilation;
+  std::ptrdiff_t row_step;     // values between neighbouring rows of the map
+  std::ptrdiff_t column_step;  // and columns
+  float const* zeros;
+
+  [[gnu::always_inline]] inline void find(float const* corner, int rows, int columns,
+                                          float const** pixels) const {
+    for (int i = 0; i < side; ++i)
+      for (int j = 0; j < side; ++j)
+        pixels[i * side + j] = i * dilation < rows && j * dilation < columns
+                                   ? corner + dilation * (i * row_step + j * column_step)
+                                   : zeros;
+  }
+};
+
 /// What one thread does with one block of tiles.
 struct winograd_job {
   layer_problem const& problem;
@@ -180,13 +206,9 @@ struct winograd_job {
   template <class Registers>
   [[gnu::always_inline]] inline void gather(winograd_tile<float> const& tile, float* to) const {
     std::ptrdiff_t const channels = problem.in.channels;
-    std::ptrdiff_t const dilation = problem.geometry.dilation;
     float const* pixels[36];
-    for (int i = 0; i < 6; ++i)
-      for (int j = 0; j < 6; ++j)
-        pixels[i * 6 + j] = i * dilation < tile.rows && j * dilation < tile.columns
-                                ? tile.x + i * dilation * in_row + j * dilation * channels
-                                : zeros;
+    winograd_pixels{6, problem.geometry.dilation, in_row, channels, zeros}.find(
+        tile.x, tile.rows, tile.columns, pixels);
     for (std::ptrdiff_t k = 0; k < channels; k += Registers::width)
       winograd_input_tile<Registers>(pixels, k, to + k, block.input_step);
   }

@@ -88,6 +88,97 @@ template <class Registers, int Outputs>
   }
 }
 
+/// Slopes of a loss by Outputs x Outputs pixels of one register of filters, from filter `f` on, of
+/// which `exist` exist -> by 36 points, `step` values apart.
+template <class Registers, int Outputs>
+[[gnu::always_inline]] inline void winograd_slope_tile(float const* const* pixels, std::ptrdiff_t f,
+                                                       std::ptrdiff_t exist, float* points,
+                                                       std::ptrdiff_t step) {
+  using lanes = typename Registers::lanes;
+  using in_memory = typename Registers::in_memory;
+  lanes half[6][Outputs];
+#  pragma GCC unroll 4
+  for (int j = 0; j < Outputs; ++j) {
+    lanes column[Outputs];
+    lanes result[6];
+#  pragma GCC unroll 4
+    for (int i = 0; i < Outputs; ++i) {
+      float const* const from = pixels[i * Outputs + j] + f;
+      if (exist >= Registers::width) {
+        column[i] = *reinterpret_cast<in_memory const*>(from);
+      } else {
+        column[i] = lanes{};
+        for (std::ptrdiff_t k = 0; k < exist; ++k) column[i][k] = from[k];
+      }
+    }
+    winograd::output_slopes(column, result);
+#  pragma GCC unroll 6
+    for (int i = 0; i < 6; ++i) half[i][j] = result[i];
+  }
+#  pragma GCC unroll 6
+  for (int i = 0; i < 6; ++i) {
+    lanes result[6];
+    winograd::output_slopes(half[i], result);
+#  pragma GCC unroll 6
+    for (int j = 0; j < 6; ++j)
+      *reinterpret_cast<in_memory*>(points + (i * 6 + j) * step) = result[j];
+  }
+}
+
+/// One register of windows, `tap_step` values between their taps -> 36 points.
+template <class Registers, int Kernel>
+[[gnu::always_inline]] inline void winograd_window(float const* taps, std::ptrdiff_t tap_step,
+                                                   typename Registers::lanes (&points)[36]) {
+  using lanes = typename Registers::lanes;
+  using in_memory = typename Registers::in_memory;
+  lanes half[6][Kernel];
+#  pragma GCC unroll 4
+  for (int j = 0; j < Kernel; ++j) {
+    lanes column[Kernel];
+    lanes result[6];
+#  pragma GCC unroll 4
+    for (int i = 0; i < Kernel; ++i)
+      column[i] = *reinterpret_cast<in_memory const*>(taps + (i * Kernel + j) * tap_step);
+    winograd::weights(column, result);
+#  pragma GCC unroll 6
+    for (int i = 0; i < 6; ++i) half[i][j] = result[i];
+  }
+#  pragma GCC unroll 6
+  for (int i = 0; i < 6; ++i) {
+    lanes result[6];
+    winograd::weights(half[i], result);
+#  pragma GCC unroll 6
+    for (int j = 0; j < 6; ++j) points[i * 6 + j] = result[j];
+  }
+}
+
+/// Slopes of a loss by 36 points of one register of windows -> by their taps, `tap_step` apart.
+template <class Registers, int Kernel>
+[[gnu::always_inline]] inline void winograd_window_slopes(
+    typename Registers::lanes const (&points)[36], float* taps, std::ptrdiff_t tap_step) {
+  using lanes = typename Registers::lanes;
+  using in_memory = typename Registers::in_memory;
+  lanes half[Kernel][6];
+#  pragma GCC unroll 6
+  for (int j = 0; j < 6; ++j) {
+    lanes column[6];
+    lanes result[Kernel];
+#  pragma GCC unroll 6
+    for (int i = 0; i < 6; ++i) column[i] = points[i * 6 + j];
+    winograd::weight_slopes(column, result);
+#  pragma GCC unroll 4
+    for (int i = 0; i < Kernel; ++i) half[i][j] = result[i];
+  }
+#  pragma GCC unroll 4
+  for (int i = 0; i < Kernel; ++i) {
+    lanes result[Kernel];
+    winograd::weight_slopes(half[i], result);
+#  pragma GCC unroll 4
+    for (int j = 0; j < Kernel; ++j)
+      *reinterpret_cast<in_memory*>(taps + (i * Kernel + j) * tap_step) = result[j];
+  }
+}
+
 #endif
 
 }  // namespace septum::inline SEPTUM_ABI::detail
