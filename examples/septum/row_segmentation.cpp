@@ -64,8 +64,7 @@ class row_segmenter {
 
   std::int64_t operator()() {
     net_->require_frame(frame_->source, source_.channels, source_.rows, source_.columns);
-    require_finite();
-    septum::io::mask_file mask = interiors();
+    septum::io::mask_file mask = interiors(has_constant_channel());
     return finish(refined(std::move(mask)));
   }
 
@@ -81,12 +80,20 @@ class row_segmenter {
     (*on_progress_)(static_cast<double>(row) / static_cast<double>(rows_), step);
   }
 
-  void require_finite() const {
-    if (request_->zero_nonfinite) return;
+  // One pass over all pixels: broken ones are an error. Returns whether a channel of the net is
+  // constant: nothing to see, and no median to divide by.
+  [[nodiscard]] bool has_constant_channel() const {
     std::size_t broken = 0;
     std::string first_place;
+    std::vector<float> first_pixel(static_cast<std::size_t>(source_.channels));
+    std::vector<bool> varies(first_pixel.size(), false);
     septum::for_each_rows(source_, 128, [&](rows_t first, septum::view<float const, 3> part) {
       say_progress("checking", first);
+      if (first == 0) std::copy_n(part.data(), source_.channels, first_pixel.begin());
+      for (std::size_t k = 0; k < varies.size(); ++k)
+        for (auto i = static_cast<rows_t>(k); i < part.size() && !varies[k]; i += source_.channels)
+          varies[k] = part.data()[i] != first_pixel[k];
+      if (request_->zero_nonfinite) return;
       for (rows_t i = 0; i < part.size(); ++i) {
         if (std::isfinite(part.data()[i])) continue;
         if (broken++ > 0) continue;
@@ -102,6 +109,9 @@ class row_segmenter {
                                  septum::to_text(broken) +
                                  " that are NaN or infinite, the first at " + first_place +
                                  "; --nonfinite zero sets them to 0");
+    auto const& channels = net_->own_channels();
+    return std::any_of(channels.begin(), channels.end(),
+                       [&](std::size_t channel) { return !varies[channel]; });
   }
 
   // The channels of the net.
@@ -123,26 +133,13 @@ class row_segmenter {
             }};
   }
 
-  // Constant in a channel: nothing to see, and no median to divide by.
-  [[nodiscard]] static bool is_constant(septum::image_rows const& image) {
-    std::vector<float> first(static_cast<std::size_t>(image.channels));
-    std::vector<bool> varies(first.size(), false);
-    septum::for_each_rows(image, 128, [&](rows_t row, septum::view<float const, 3> part) {
-      if (row == 0) std::copy_n(part.data(), image.channels, first.begin());
-      for (std::size_t k = 0; k < first.size(); ++k)
-        for (auto i = static_cast<rows_t>(k); i < part.size() && !varies[k]; i += image.channels)
-          varies[k] = part.data()[i] != first[k];
-    });
-    return std::find(varies.begin(), varies.end(), false) != varies.end();
-  }
-
   // Pixels whose interior probability is above the threshold.
-  septum::io::mask_file interiors() {
+  septum::io::mask_file interiors(bool constant) {
     auto const& description = net_->trained().description;
     auto mask = new_mask();
     auto words = empty_row();
     auto const image = net_rows();
-    if (is_constant(image)) {
+    if (constant) {
       say(*common_,
           "septum: " + frame_->source + ": a channel is constant; all pixels are background");
       for (std::int32_t row = 0; row < rows_; ++row) mask.add_row(words);

@@ -107,6 +107,10 @@ struct kernel<onednn, kind::conv, float> {
     return detail::checked_onednn("prepare a convolution", [&] { return describe(ctx, problem); });
   }
   static int grid(layer_problem const& problem) { return detail::host_inference::grid(problem); }
+  static std::size_t scratch_bytes(context<onednn> const& ctx, layer_problem const& problem) {
+    bool const own = !covers_its_input(problem) && detail::trains_by_winograd(problem);
+    return own ? detail::winograd_training{problem}.scratch_bytes(ctx.threads) : 0;
+  }
 
   static packed pack(context<onednn>& ctx, plan const& p, std::span<float const> parameters) {
     if (p.is_product) {

@@ -57,6 +57,10 @@ struct layer_problem {
 //                                               the whole map; the views may have fewer rows than
 //                                               the problem says
 //
+// A kernel whose scratch memory may be larger than the layer's maps adds
+//
+//   static std::size_t scratch_bytes(context<B> const&, layer_problem const&);
+//
 // A kernel that trains adds
 //
 //   struct saved;    what forward_train leaves for backward

@@ -23,6 +23,8 @@ class layer_executor {
   virtual void prepare(layer_problem const& problem) = 0;
   /// First row and column of every call's output are multiples of it (backend/problem.hpp).
   [[nodiscard]] virtual int grid(layer_problem const& problem) const = 0;
+  /// What the kernel says it needs beside the maps; 0 where it says nothing.
+  [[nodiscard]] virtual std::size_t scratch_bytes(layer_problem const& problem) const = 0;
   /// One parameter set in the kernel's own order.
   [[nodiscard]] virtual std::shared_ptr<void const> pack(std::span<T const> parameters) = 0;
   virtual void forward(void const* packed, const_layer_map x, layer_map y) = 0;
@@ -62,6 +64,11 @@ class kernel_executor final : public layer_executor<T> {
   int grid([[maybe_unused]] layer_problem const& problem) const override {
     if constexpr (requires { kernel_type::grid(problem); }) return kernel_type::grid(problem);
     return 1;
+  }
+  std::size_t scratch_bytes([[maybe_unused]] layer_problem const& problem) const override {
+    if constexpr (requires { kernel_type::scratch_bytes(*context_, problem); })
+      return kernel_type::scratch_bytes(*context_, problem);
+    return 0;
   }
   std::shared_ptr<void const> pack(std::span<T const> parameters) override {
     return std::make_shared<packed const>(kernel_type::pack(*context_, plan_, parameters));

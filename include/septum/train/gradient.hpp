@@ -51,17 +51,22 @@ class gradient_network {
     return sums;
   }
 
-  /// Bytes of the maps, and of their gradients, of a batch of inputs of height x width pixels:
-  /// most of what a step of training takes.
+  /// Bytes of the maps, of their gradients and of scratch for a batch of inputs of height x width
+  /// pixels: most of what a step of training takes.
   [[nodiscard]] std::size_t buffer_bytes(int batch, int height, int width) const {
     auto const rows = assembly_.rows(height, width);
+    auto const layers = assembly_.make_layers();
+    auto const problems = problems_of(layers, rows, batch);
     std::size_t values = 0;
+    std::size_t scratch = 0;
     std::array<std::size_t, 2> gradients{};
     for (std::size_t k = 0; k < rows.size(); ++k) {
       values += rows[k].out.size();
       gradients[k % 2] = std::max(gradients[k % 2], rows[k].out.size());
+      scratch = std::max(scratch, layers[k].executor->scratch_bytes(problems[k]));
     }
-    return (values + gradients[0] + gradients[1]) * static_cast<std::size_t>(batch) * sizeof(T);
+    return (values + gradients[0] + gradients[1]) * static_cast<std::size_t>(batch) * sizeof(T) +
+           scratch;
   }
 
  private:
@@ -77,6 +82,20 @@ class gradient_network {
     }
   };
 
+  [[nodiscard]] std::vector<layer_problem> problems_of(
+      std::span<detail::layer_entry<T> const> layers, std::span<layer_row const> rows,
+      int batch) const {
+    std::vector<layer_problem> problems;
+    for (std::size_t k = 0; k < layers.size(); ++k) {
+      problems.push_back(
+          detail::make_problem(rows[k], layers[k].relu, layers[k].dropout_rate, batch));
+      problems.back().training = true;
+      problems.back().convolution = assembly_.convolution;
+      problems.back().input_gradient = k > 0;
+    }
+    return problems;
+  }
+
   // The last batch of an epoch is smaller than the others, so plans are kept per extent.
   prepared_batch& prepared(int batch, int height, int width) {
     auto const [found, inserted] = runs_.try_emplace(std::array{batch, height, width});
@@ -87,14 +106,7 @@ class gradient_network {
     run.layers = assembly_.make_layers();
     run.packed.resize(run.layers.size());
     maps_.resize(run.layers.size());
-    std::vector<layer_problem> problems;
-    for (std::size_t k = 0; k < run.layers.size(); ++k) {
-      problems.push_back(
-          detail::make_problem(run.rows[k], run.layers[k].relu, run.layers[k].dropout_rate, batch));
-      problems.back().training = true;
-      problems.back().convolution = assembly_.convolution;
-      problems.back().input_gradient = k > 0;
-    }
+    auto problems = problems_of(run.layers, run.rows, batch);
     run.scalars = {run.layers, problems, assembly_.precision};
     for (std::size_t k = 0; k < run.layers.size(); ++k) {
       problems[k].in_scalar = run.scalars.in(k);

@@ -109,16 +109,13 @@ inline void add_products(instruction_set set, winograd_sum const& sum) {
   }
 }
 
-/// Weights at the 36 points, transformed in registers, as a training step needs them anew.
+/// Weights at the 36 points, transformed in registers, because every training step needs them anew.
 struct winograd_packing {
   layer_problem const& problem;
-  float const* taps;            // of window (0, 0)
-  std::ptrdiff_t filter_step;   // values between windows of neighbouring filters
-  std::ptrdiff_t tap_step;      // between taps of a window
-  bool is_turned;               // taps from the last to the first
-  int filters;                  // that exist, and
-  int channels;                 // channels
-  bool filters_are_contiguous;  // of the given weights; else channels are
+  float const* given;           // (channel or filter, tap, filter or channel)
+  bool filters_are_contiguous;  // turned around, and taps from the last to the first; else channels
+  int filters;                  // that exist
+  int channels;
 
   /// Fills the blocks of filters [begin, end) of `w`, whose values are zero where nothing exists.
   template <class Registers, int Kernel>
@@ -126,32 +123,32 @@ struct winograd_packing {
     using lanes = typename Registers::lanes;
     using in_memory = typename Registers::in_memory;
     constexpr int width = Registers::width;
-    std::ptrdiff_t const step = is_turned ? -tap_step : tap_step;
-    float const* const first = is_turned ? taps + (Kernel * Kernel - 1) * tap_step : taps;
-    int const outer = filters_are_contiguous ? channels : std::min(end, filters);
+    constexpr std::ptrdiff_t taps = Kernel * Kernel;
+    std::ptrdiff_t const inner = filters_are_contiguous ? filters : channels;  // multiples of 16
+    int const outer_end = filters_are_contiguous ? channels : std::min(end, filters);
     int const inner_begin = filters_are_contiguous ? begin : 0;
     int const inner_end = filters_are_contiguous ? std::min(end, filters) : channels;
-    for (int o = filters_are_contiguous ? 0 : begin; o < outer; ++o)
+    for (int o = filters_are_contiguous ? 0 : begin; o < outer_end; ++o)
       for (int i = inner_begin; i < inner_end; i += width) {
         lanes points[36];
-        winograd_window<Registers, Kernel>(first + o * filter_step + i, step, points);
-        int const exist = std::min(width, inner_end - i);
-        for (int point = 0; point < 36; ++point) {
-          if (filters_are_contiguous && exist == width) {
-            *reinterpret_cast<in_memory*>(place(w, point, o, i)) = points[point];
-          } else {
-            for (int k = 0; k < exist; ++k)
-              *(filters_are_contiguous ? place(w, point, o, i + k) : place(w, point, i + k, o)) =
-                  points[point][k];
-          }
+        float const* const window = given + o * taps * inner + i;
+        if (filters_are_contiguous)
+          winograd_window<Registers, Kernel>(window + (taps - 1) * inner, -inner, points);
+        else
+          winograd_window<Registers, Kernel>(window, inner, points);
+        int const filter = filters_are_contiguous ? i : o;
+        std::ptrdiff_t const channel = filters_are_contiguous ? o : i;
+        int const first = filter / w.blocks.step() * w.blocks.step();
+        std::ptrdiff_t const block = w.blocks.width(first);
+        float* to = w.values.data() + std::ptrdiff_t{36} * problem.in.channels * first +
+                    channel * block + filter - first;
+        for (int point = 0; point < 36; ++point, to += problem.in.channels * block) {
+          if (filters_are_contiguous)
+            *reinterpret_cast<in_memory*>(to) = points[point];
+          else
+            for (int k = 0; k < width; ++k) to[k * block] = points[point][k];
         }
       }
-  }
-  [[nodiscard]] float* place(winograd_weights& w, int point, int channel, int filter) const {
-    int const first = filter / w.blocks.step() * w.blocks.step();
-    return w.values.data() + std::ptrdiff_t{36} * problem.in.channels * first +
-           (std::ptrdiff_t{point} * problem.in.channels + channel) * w.blocks.width(first) +
-           filter - first;
   }
   template <int Kernel>
   [[gnu::target("avx2,fma")]] void pack_avx2(winograd_weights& w, int begin, int end) const {
@@ -309,24 +306,18 @@ class winograd_training {
     int const channels = problem_.in.channels;
     std::ptrdiff_t const taps = std::ptrdiff_t{problem_.geometry.kernel} * problem_.geometry.kernel;
     packed result;
+    float const* const bias = parameters.data() + filters * taps * channels;
     result.forward = winograd_packing{.problem = problem_,
-                                      .taps = parameters.data(),
-                                      .filter_step = taps * channels,
-                                      .tap_step = channels,
-                                      .is_turned = false,
+                                      .given = parameters.data(),
+                                      .filters_are_contiguous = false,
                                       .filters = filters,
-                                      .channels = channels,
-                                      .filters_are_contiguous = false}(
-        threads, parameters.data() + filters * taps * channels);
+                                      .channels = channels}(threads, bias);
     if (problem_.input_gradient)
       result.turned = winograd_packing{.problem = turned_,
-                                       .taps = parameters.data(),
-                                       .filter_step = taps * channels,
-                                       .tap_step = channels,
-                                       .is_turned = true,
+                                       .given = parameters.data(),
+                                       .filters_are_contiguous = true,
                                        .filters = channels,
-                                       .channels = filters,
-                                       .filters_are_contiguous = true}(threads, nullptr);
+                                       .channels = filters}(threads, nullptr);
     return result;
   }
 
