@@ -23,6 +23,7 @@
 #include "simulation.hpp"
 #include "tracking.hpp"
 #include "training.hpp"
+#include "training_curves.hpp"
 
 namespace program {
 namespace {

@@ -8,8 +8,13 @@
 #include <numeric>
 #include <septum/core/text.hpp>
 #include <septum/io/memory.hpp>
+#include <utility>
 
 namespace program {
+
+void memory_plan::add(std::string what, std::uint64_t bytes) {
+  parts.emplace_back(std::move(what), bytes);
+}
 
 std::uint64_t memory_plan::total() const {
   return std::accumulate(parts.begin(), parts.end(), std::uint64_t{0},

@@ -11,7 +11,7 @@ namespace program {
 struct memory_plan {
   std::vector<std::pair<std::string, std::uint64_t>> parts;
 
-  void add(std::string what, std::uint64_t bytes) { parts.emplace_back(std::move(what), bytes); }
+  void add(std::string what, std::uint64_t bytes);
   [[nodiscard]] std::uint64_t total() const;
 };
 

@@ -8,7 +8,7 @@
 
 #include "signals.hpp"
 #include "stopwatch.hpp"
-#include "training.hpp"
+#include "training_data.hpp"
 
 namespace program {
 namespace {

@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "process_group.hpp"
 #include "training.hpp"
+#include "training_curves.hpp"
 
 namespace program {
 namespace {

@@ -2,120 +2,29 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
+#include <septum/core/error.hpp>
 #include <septum/core/hash.hpp>
 #include <septum/core/text.hpp>
 #include <septum/io/checkpoint.hpp>
-#include <septum/io/file.hpp>
-#include <septum/io/model.hpp>
-#include <septum/report/figures.hpp>
 #include <septum/sample/batches.hpp>
 #include <septum/sample/crops.hpp>
 #include <septum/sample/label_maps.hpp>
-#include <septum/sample/samplers.hpp>
-#include <septum/sample/soft_targets.hpp>
 #include <septum/sample/split.hpp>
+#include <span>
 #include <utility>
 
 #include "checkpoints.hpp"
 #include "distillation.hpp"
 #include "gpu_training.hpp"
 #include "memory_plan.hpp"
-#include "nets.hpp"
 #include "process_group.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
 #include "trainable_nets.hpp"
+#include "training_data.hpp"
 
 namespace program {
 namespace {
-
-// Data sets ready for any net of an ensemble: normalised once, sampled per net.
-struct prepared_data {
-  std::vector<septum::image> images;
-  std::vector<septum::annotation> truths;
-  std::vector<std::string> names;
-  std::vector<septum::extent2> extents;
-  // With a teacher: what is learned, and which pixels people have given a class. `truths` then has
-  // the teacher's class where they have not.
-  std::string teacher;
-  std::vector<septum::probabilities> targets;
-  std::vector<septum::annotation> annotated;
-
-  [[nodiscard]] std::vector<septum::view<float const, 3>> views() const { return views_of(images); }
-  [[nodiscard]] std::vector<septum::view<float const, 3>> target_views() const {
-    return views_of(targets);
-  }
-  // Epochs are compared by what people say.
-  [[nodiscard]] bool judges(std::size_t index, std::size_t row, std::size_t column) const {
-    return annotated.empty() ||
-           annotated[index].class_of_pixel(row, column) != septum::annotation::unlabelled;
-  }
-
- private:
-  static std::vector<septum::view<float const, 3>> views_of(
-      std::vector<septum::image> const& arrays) {
-    std::vector<septum::view<float const, 3>> all;
-    for (auto const& array : arrays) all.push_back(septum::as_view(array));
-    return all;
-  }
-};
-
-// What a teacher says about the raw images, before they are normalised for the net.
-void ask_teacher(prepared_data& data, std::vector<septum::io::dataset>& datasets,
-                 training_request const& request, common_options const& common) {
-  if (request.teacher.empty()) return;
-  if (common.backend == "cudnn")
-    throw septum::unsupported_error("septum.program.122",
-                                    "--backend cudnn does not learn from a teacher; give another "
-                                    "backend, which trains on the processor");
-  teacher const model{request, datasets.front(), common};
-  data.teacher = model.identity();
-  septum::soft_targets const mix{.label_weight = request.label_weight};
-  for (auto& dataset : datasets) {
-    auto const said = model.predict(dataset);
-    data.targets.push_back(mix(said, dataset.truth));
-    data.annotated.push_back(dataset.truth);
-    dataset.truth = septum::label_by_teacher(std::move(dataset.truth), said);
-  }
-}
-
-prepared_data prepare(std::vector<septum::io::dataset>& datasets, training_request const& request,
-                      int field, common_options const& common) {
-  auto const threads = common.executor();
-  prepared_data data;
-  ask_teacher(data, datasets, request, common);
-  for (auto& dataset : datasets) {
-    try {
-      normalize(dataset.pixels, request.normalizer, field, threads);
-    } catch (septum::error& failure) {
-      failure.add_note(dataset.name);
-      throw;
-    }
-    data.extents.push_back(
-        {static_cast<int>(dataset.pixels.shape()[0]), static_cast<int>(dataset.pixels.shape()[1])});
-    data.images.push_back(std::move(dataset.pixels));
-    data.truths.push_back(dataset.truth);
-    data.names.push_back(dataset.name);
-  }
-  return data;
-}
-
-septum::patch_split split_patches(prepared_data const& data, training_request const& request,
-                                  int field, std::uint64_t seed) {
-  septum::class_balanced const sampler{.window = field, .limit_per_class = request.limit_per_class};
-  auto const patches =
-      sampler(data.truths, septum::counter_rng{seed, septum::stream::sampling}, data.names);
-  septum::counter_rng const rng{seed, septum::stream::validation_split};
-  auto split = request.validation == "region"
-                   ? septum::by_region{}(patches, data.extents, field, rng)
-                   : septum::random_pixels{}(patches, data.extents, field, rng);
-  std::erase_if(split.validation, [&](septum::patch_index const& patch) {
-    return !data.judges(static_cast<std::size_t>(patch.image), static_cast<std::size_t>(patch.row),
-                        static_cast<std::size_t>(patch.column));
-  });
-  return split;
-}
 
 // Batch statistics need two patches at least.
 septum::batch_options training_batches(training_request const& request, int field,
@@ -177,29 +86,6 @@ std::string recipe_text(prepared_data const& data, training_request const& reque
 
 std::string rate_text(double outputs_per_second, bool dense) {
   return septum::to_text(outputs_per_second, 0) + (dense ? " pixels/s" : " patches/s");
-}
-
-// One net: training and validation loss. An ensemble: the validation loss of each.
-std::string curves_figure(std::vector<std::vector<septum::epoch_record>> const& curves) {
-  if (curves.size() == 1) {
-    std::vector<septum::report::learning_point> points;
-    for (auto const& record : curves.front())
-      points.push_back({record.epoch + 1.0, record.training_loss, record.validation_loss});
-    return septum::report::learning_curves(points, "loss");
-  }
-  std::vector<septum::report::series> lines;
-  for (std::size_t net = 0; net < curves.size(); ++net) {
-    septum::report::series line{.name = "net " + std::to_string(net + 1),
-                                .shape = septum::report::mark::line_and_points};
-    for (auto const& record : curves[net]) {
-      line.x.push_back(record.epoch + 1.0);
-      line.y.push_back(record.validation_loss);
-    }
-    lines.push_back(std::move(line));
-  }
-  return septum::report::line_plot(
-      {.title = "Learning curves", .x = {.label = "epoch"}, .y = {.label = "validation loss"}},
-      lines);
 }
 
 std::filesystem::path checkpoint_of(training_request const& request, int net) {
@@ -391,21 +277,6 @@ std::vector<septum::view<std::uint8_t const, 2>> map_views(std::vector<septum::m
   return all;
 }
 
-septum::label_maps split_maps(prepared_data const& data, training_request const& request, int field,
-                              std::uint64_t seed) {
-  septum::counter_rng const rng{seed, septum::stream::validation_split};
-  auto maps =
-      request.validation == "region"
-          ? septum::split_labels(data.truths, field, septum::by_region{}, rng, data.names)
-          : septum::split_labels(data.truths, field, septum::random_pixels{}, rng, data.names);
-  for (std::size_t i = 0; i < maps.validation.size(); ++i)
-    for (std::size_t row = 0; row < maps.validation[i].shape()[0]; ++row)
-      for (std::size_t column = 0; column < maps.validation[i].shape()[1]; ++column)
-        if (!data.judges(i, row, column))
-          maps.validation[i](row, column) = septum::annotation::unlabelled;
-  return maps;
-}
-
 template <septum::Optimizer O>
 septum::training_state<O> train_by_crops(training_setup const& setup, net_run const& run,
                                          O const& optimizer, double& seconds,
@@ -505,17 +376,6 @@ septum::model_description describe(std::vector<septum::io::dataset> const& datas
   return description;
 }
 
-void require_equal_datasets(std::vector<septum::io::dataset> const& datasets) {
-  if (datasets.empty())
-    throw septum::unsupported_error("septum.program.4", "no data set to train on");
-  auto const& first = datasets.front();
-  for (auto const& dataset : datasets)
-    if (dataset.channels != first.channels || dataset.truth.class_names != first.truth.class_names)
-      throw septum::shape_error("septum.program.5",
-                                dataset.name + ": its channels or classes differ from those of " +
-                                    first.name + "; train on data sets of one kind");
-}
-
 // Fills in what depends on the net. Large fields are for large cells, of which one crop shows too
 // few to learn from at a high rate.
 training_request completed(training_request request, int field) {
@@ -555,30 +415,6 @@ training_result train_ensemble(std::vector<septum::io::dataset>& datasets,
 
 }  // namespace
 
-void normalize(septum::image& pixels, std::string const& normalizer, int window,
-               septum::exec::threads threads) {
-  auto const apply = [&](auto const& policy) { policy(septum::as_view(pixels), threads); };
-  if (normalizer == "median_box") return apply(septum::median_box_normalizer{.window = window});
-  if (normalizer == "standard_deviation")
-    return apply(septum::standard_deviation_normalizer{.window = window});
-  if (normalizer == "max") return apply(septum::max_normalizer{});
-  if (normalizer == "none") return apply(septum::identity_normalizer{});
-  if (normalizer == "channel_whitening")
-    return apply(septum::channel_whitening_normalizer{.window = window});
-  if (normalizer == "patch_whitening" || normalizer == "patch_standard_deviation")
-    throw septum::unsupported_error(
-        "septum.program.71",
-        "normaliser '" + normalizer +
-            "' changes every pixel with the patch that it is seen in, so whole frames could not be "
-            "segmented in one pass and a net trained so would have to run patch by patch, some "
-            "hundred times slower; use standard_deviation or channel_whitening, which act on the "
-            "whole image");
-  throw septum::unsupported_error("septum.program.6",
-                                  "unknown normaliser '" + normalizer +
-                                      "'; there are median_box, standard_deviation, max, none, "
-                                      "channel_whitening");
-}
-
 training_result train_model(std::vector<septum::io::dataset> datasets,
                             training_request const& request, common_options const& common) {
   require_equal_datasets(datasets);
@@ -588,28 +424,6 @@ training_result train_model(std::vector<septum::io::dataset> datasets,
     return train_ensemble(datasets, request, common, septum::rmsprop{});
   return train_ensemble(datasets, request, common,
                         septum::sgd{.momentum = request.momentum, .decay = request.decay});
-}
-
-std::filesystem::path curves_path(std::filesystem::path const& model,
-                                  std::string const& extension) {
-  auto path = model;
-  return path.replace_extension(".curves" + extension);
-}
-
-void write_training_curves(std::filesystem::path const& model, training_result const& result) {
-  std::string table =
-      "net,epoch,rate,training_loss,training_accuracy,validation_loss,validation_accuracy,seconds,"
-      "patches\n";
-  for (std::size_t net = 0; net < result.curves.size(); ++net)
-    for (auto const& record : result.curves[net])
-      table += std::to_string(net) + "," + std::to_string(record.epoch) + "," +
-               septum::to_text(record.rate) + "," + septum::to_text(record.training_loss) + "," +
-               septum::to_text(record.training_accuracy) + "," +
-               septum::to_text(record.validation_loss) + "," +
-               septum::to_text(record.validation_accuracy) + "," + septum::to_text(record.seconds) +
-               "," + std::to_string(record.patches) + "\n";
-  septum::io::write_file(curves_path(model, ".csv"), table);
-  septum::io::write_file(curves_path(model, ".svg"), curves_figure(result.curves));
 }
 
 void remove_checkpoints(training_request const& request) {

@@ -1,9 +1,6 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <optional>
-#include <septum/image/normalize.hpp>
-#include <septum/image/whitening.hpp>
 #include <septum/io/annotation.hpp>
 #include <septum/net/model.hpp>
 #include <septum/train/trainer.hpp>
@@ -63,22 +60,10 @@ struct training_result {
   std::uint64_t peak_bytes = 0;     ///< of memory, so far
 };
 
-/// Normalises an image by a policy's name as models store it.
-/// @throws septum::unsupported_error on an unknown name
-void normalize(septum::image& pixels, std::string const& normalizer, int window,
-               septum::exec::threads threads);
-
 /// Trains one net or an ensemble on annotated images, with a progress bar and checkpoints.
 [[nodiscard]] training_result train_model(std::vector<septum::io::dataset> datasets,
                                           training_request const& request,
                                           common_options const& common);
-
-/// MODEL.curves.csv or MODEL.curves.svg: where the learning curves of a model go.
-[[nodiscard]] std::filesystem::path curves_path(std::filesystem::path const& model,
-                                                std::string const& extension);
-
-/// Writes the learning curves beside the model, as a table and as a figure.
-void write_training_curves(std::filesystem::path const& model, training_result const& result);
 
 /// Removes the checkpoints of a finished run.
 void remove_checkpoints(training_request const& request);
