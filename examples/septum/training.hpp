@@ -20,7 +20,7 @@ struct training_request {
   int epochs = 25;             ///< patch training
   std::int64_t patches = 0;  ///< total budget per net instead of epochs: ten epochs of a tenth each
   int batch = 256;           ///< patches per step
-  int steps = 2400;          ///< dense training: steps per net
+  int steps = 600;           ///< dense training: steps per net
   int crop = 64;             ///< dense training: outputs per side of a crop
   int crops = 0;             ///< dense training: crops per step; 0: 1, or 4 for fields above 40
   std::string balance = "weights";  ///< of classes in dense training: "weights", "mask" or "none"
