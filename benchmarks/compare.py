@@ -1,4 +1,4 @@
-"""septum beside PyTorch in one run: whole-frame inference and patch training, as ratios.
+"""septum beside PyTorch in one run: whole-frame inference, patch and dense training, as ratios.
 
     python benchmarks/compare.py --programs build/release/bin --threads 2 --out comparison.json
 
@@ -82,18 +82,20 @@ def frame_cases(arguments, net: int) -> list[dict]:
     ]
 
 
-def train_case(arguments, net: int, batch: int) -> dict:
+def train_case(arguments, net: int, batch: int, crop: int = 0) -> dict:
+    """Steps of so many patches, or of so many crops with crop x crop labelled pixels."""
     ours, theirs, peer = [], [], None
     for _ in range(arguments.rounds):
         mine = septum(
             arguments.programs / "bench_train",
-            ["--net", net, "--batch", batch, "--threads", arguments.threads, "--precision", arguments.precision],
+            ["--net", net, "--batch", batch, "--crop", crop, "--threads", arguments.threads]
+            + ["--precision", arguments.precision],
             arguments.isa,
         )
         ours.append(mine["patches_per_second"])
         result = pytorch(
             "train_speed.py",
-            ["--threads", arguments.threads, "--cases", f"bn_feature_net_{net}x{net}:{batch}"]
+            ["--threads", arguments.threads, "--cases", f"bn_feature_net_{net}x{net}:{batch}", "--crop", crop]
             + ["--modes", *arguments.modes, "--formats", "channels_last", "--allocators", "default", "keep"]
             + ["--precision", arguments.precision],
             arguments.isa,
@@ -101,8 +103,9 @@ def train_case(arguments, net: int, batch: int) -> dict:
         best = max(result["best"], key=lambda e: e["patches_per_second"])
         theirs.append(best["patches_per_second"])
         peer = {key: best[key] for key in ("mode", "format", "allocator", "version", "peak_rss_bytes")}
+    what = f"dense training, {net}x{net} net, crops {batch} of {crop}x{crop}" if crop else f"patch training, {net}x{net} net, batch {batch}"
     return {
-        "case": f"patch training, {net}x{net} net, batch {batch}",
+        "case": what,
         "septum_patches_per_second": statistics.median(ours),
         "pytorch_patches_per_second": statistics.median(theirs),
         "ratio": statistics.median(ours) / statistics.median(theirs),
@@ -121,7 +124,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", default=["eager", "compile"])
     parser.add_argument("--forms", nargs="+", default=["dilated", "fragments"])
     parser.add_argument("--tiles", nargs="+", default=["192x192", "256x256"])
-    parser.add_argument("--cases", nargs="+", default=["frame31", "frame61", "train31", "train61"])
+    parser.add_argument("--cases", nargs="+", default=["frame31", "frame61", "train31", "train61", "dense31", "dense61"])
     parser.add_argument("--ensembles", nargs="+", type=int, default=[1, 5])
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
@@ -132,7 +135,8 @@ def main() -> None:
                 results.append(result)
                 print(json.dumps(result), flush=True)
         else:
-            results.append(train_case(arguments, int(case[5:]), 256 if case == "train31" else 64))
+            batch, crop = {"train31": (256, 0), "train61": (64, 0), "dense31": (1, 64), "dense61": (4, 64)}[case]
+            results.append(train_case(arguments, int(case[5:]), batch, crop))
             print(json.dumps(results[-1]), flush=True)
     arguments.out.write_text(json.dumps({"threads": arguments.threads, "isa": arguments.isa, "precision": arguments.precision, "results": results}, indent=1))
 
