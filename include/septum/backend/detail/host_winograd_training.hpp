@@ -6,6 +6,7 @@
 #include <septum/exec/for_each.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -37,8 +38,7 @@ inline layer_problem turned_problem(layer_problem const& problem) {
 
 #if defined(__x86_64__)
 
-/// Rows of one matrix += rows of another, turned, times a third: sums[f][k] += left[t][f]
-/// right[t][k].
+/// A matrix turned around times another: sums[f][k] = or += left[t][f] right[t][k].
 struct winograd_sum {
   float const* left;
   std::ptrdiff_t left_step;  // values between terms
@@ -48,7 +48,8 @@ struct winograd_sum {
   float* sums;
   std::ptrdiff_t sums_step;  // values between rows
   int rows;
-  int columns;  // a multiple of 16
+  int columns;   // a multiple of 16
+  bool goes_on;  // += what is there
 };
 
 template <class Registers, int Rows, int Count>
@@ -61,8 +62,9 @@ template <class Registers, int Rows, int Count>
   for (int r = 0; r < Rows; ++r)
 #  pragma GCC unroll 2
     for (int v = 0; v < Count; ++v)
-      sums[r][v] = *reinterpret_cast<in_memory const*>(sum.sums + (row + r) * sum.sums_step +
-                                                       column + v * width);
+      sums[r][v] = sum.goes_on ? *reinterpret_cast<in_memory const*>(
+                                     sum.sums + (row + r) * sum.sums_step + column + v * width)
+                               : lanes{};
   float const* left = sum.left + row;
   float const* right = sum.right + column;
   for (int t = 0; t < sum.terms; ++t, left += sum.left_step, right += sum.right_step) {
@@ -199,6 +201,7 @@ struct winograd_gradient_job {
   float* memory;
   std::ptrdiff_t in_row;   // values between neighbouring rows of the input
   std::ptrdiff_t out_row;  // and of the output
+  bool* has_sums;          // whether some tiles were summed already
 
   static std::ptrdiff_t padded_filters(layer_problem const& problem) {
     return (problem.out.channels + 15) / 16 * 16;
@@ -226,9 +229,9 @@ struct winograd_gradient_job {
   [[nodiscard]] float* slopes() const { return input() + 36 * input_step(problem); }
   [[nodiscard]] float* totals() const { return slopes() + 36 * slope_step(problem); }
 
-  void clear() const {
+  void begin() const {
     std::fill_n(memory, zero_values(problem), 0.0F);
-    std::fill_n(totals(), sums(problem), 0.0F);
+    *has_sums = false;
   }
 
   template <class Registers, int Outputs>
@@ -285,7 +288,9 @@ struct winograd_gradient_job {
                          .sums = totals() + point * filters * channels,
                          .sums_step = channels,
                          .rows = static_cast<int>(filters),
-                         .columns = static_cast<int>(channels)});
+                         .columns = static_cast<int>(channels),
+                         .goes_on = *has_sums});
+    *has_sums = true;
   }
 };
 
@@ -385,24 +390,27 @@ class winograd_training {
   void weights_gradient(exec::threads threads, float* scratch, view<float const, 4> x,
                         view<float, 4> dy, std::span<float> dparameters) const {
     instruction_set const set = widest_instruction_set();
+    std::array<bool, parts> has_sums{};
     auto const job_of = [&](std::ptrdiff_t part) {
       return winograd_gradient_job{
           .problem = problem_,
           .set = set,
           .memory = scratch + part * winograd_gradient_job::values(problem_),
           .in_row = x.extent(2) * x.extent(3),
-          .out_row = dy.extent(2) * dy.extent(3)};
+          .out_row = dy.extent(2) * dy.extent(3),
+          .has_sums = &has_sums[static_cast<std::size_t>(part)]};
     };
     for_each_winograd_tile<float>(threads, parts, problem_, x, dy, winograd_gradient_job::tiles,
                                   [&](std::ptrdiff_t part) {
                                     auto const job = job_of(part);
-                                    job.clear();
+                                    job.begin();
                                     return job;
                                   });
     std::ptrdiff_t const taps = std::ptrdiff_t{problem_.geometry.kernel} * problem_.geometry.kernel;
     for_each_range(threads, problem_.out.channels, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
       std::vector<float const*> sums;
-      for (std::ptrdiff_t part = 0; part < parts; ++part) sums.push_back(job_of(part).totals());
+      for (std::ptrdiff_t part = 0; part < parts; ++part)
+        if (has_sums[static_cast<std::size_t>(part)]) sums.push_back(job_of(part).totals());
       finish_any(set, sums, begin, end, dparameters.data());
     });
     float* const biases = scratch + parts * winograd_gradient_job::values(problem_);
