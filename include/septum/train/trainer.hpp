@@ -378,10 +378,11 @@ class trainer : public training_run<O> {
   using typename training_run<O>::state;
 
   /// @param precision   of the passes; parameters, statistics and loss are float (host_precision)
-  /// @param convolution how convolutions are computed, in all passes
+  /// @param convolution how convolutions are computed, in all passes; the published recipe sums
+  ///                    directly
   explicit trainer(training_schedule schedule, O optimizer = {}, exec::threads threads = {},
                    host_precision precision = host_precision::f32,
-                   convolution_algorithm convolution = convolution_algorithm::automatic)
+                   convolution_algorithm convolution = convolution_algorithm::direct)
       : training_run<O>{trained_net::of<S>(), std::move(schedule), optimizer,
                         gradient_net<S, B, float>{threads, precision, convolution},
                         net<fused_t<S>, B, float>{threads, convolution, precision}} {}
