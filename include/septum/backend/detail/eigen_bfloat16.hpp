@@ -4,6 +4,7 @@
 #include <septum/backend/detail/bfloat16_gradient.hpp>
 #include <septum/backend/detail/bfloat16_max_pool.hpp>
 #include <septum/backend/detail/bfloat16_winograd.hpp>
+#include <septum/backend/detail/bordered_map.hpp>
 #include <septum/backend/detail/eigen_context.hpp>
 #include <septum/backend/detail/host_convolution.hpp>
 #include <septum/backend/detail/host_pointwise.hpp>
@@ -217,29 +218,16 @@ struct kernel<eigen, kind::conv, bfloat16> {
   // The gradient with a border of zeros, in bfloat16.
   static void spread(exec::threads threads, layer_problem const& problem,
                      backward_scratch const& memory, layer_map dy) {
-    std::ptrdiff_t const height = problem.out.height + 2 * memory.border;
     std::ptrdiff_t const filters = problem.out.channels;
-    std::ptrdiff_t const row_values =
-        (problem.out.width + 2 * std::ptrdiff_t{memory.border}) * memory.channels;
     bool const is_float = dy.scalar() == map_scalar::f32;
-    for_each_range(threads, problem.batch * height, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-      for (std::ptrdiff_t row = begin; row < end; ++row) {
-        bfloat16* to = memory.slopes + row * row_values;
-        std::fill_n(to, row_values, bfloat16{});
-        std::ptrdiff_t const r = row % height - memory.border;
-        if (r < 0 || r >= problem.out.height) continue;
-        std::ptrdiff_t const from =
-            (row / height * problem.out.height + r) * problem.out.width * filters;
-        to += memory.border * memory.channels;
-        for (std::ptrdiff_t c = 0; c < problem.out.width; ++c)
+    detail::spread_over_border(
+        threads, problem.batch, problem.out, memory.border, memory.channels, memory.slopes,
+        [&](std::ptrdiff_t pixel, bfloat16* to) {
           if (is_float)
-            detail::round_to_bfloat16(dy.as<float>().data() + from + c * filters, filters,
-                                      to + c * memory.channels);
+            detail::round_to_bfloat16(dy.as<float>().data() + pixel * filters, filters, to);
           else
-            std::copy_n(dy.as<bfloat16>().data() + from + c * filters, filters,
-                        to + c * memory.channels);
-      }
-    });
+            std::copy_n(dy.as<bfloat16>().data() + pixel * filters, filters, to);
+        });
   }
 };
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <septum/backend/detail/bordered_map.hpp>
 #include <septum/backend/detail/host_winograd.hpp>
 #include <septum/backend/problem.hpp>
 #include <septum/core/view.hpp>
@@ -9,7 +10,6 @@
 #include <array>
 #include <cstddef>
 #include <span>
-#include <vector>
 
 /// The three passes of a convolution in training by Winograd's minimal filtering: forward as in
 /// inference; the gradient of the input as a convolution of the output's gradient with the windows
@@ -344,7 +344,11 @@ class winograd_training {
                 view<float, 4> dy, view<float, 4> dx, std::span<float> dparameters) const {
     if (problem_.input_gradient) {
       auto* const bordered = reinterpret_cast<float*>(scratch);
-      spread(threads, dy, bordered);
+      std::ptrdiff_t const filters = problem_.out.channels;
+      spread_over_border(threads, problem_.batch, problem_.out, problem_.geometry.extent() - 1,
+                         turned_.in.channels, bordered, [&](std::ptrdiff_t pixel, float* to) {
+                           std::copy_n(dy.data() + pixel * filters, filters, to);
+                         });
       winograd_convolve(
           threads, turned_, w.turned, reinterpret_cast<float*>(scratch + border_bytes()),
           {bordered, {turned_.batch, turned_.in.height, turned_.in.width, turned_.in.channels}},
@@ -365,26 +369,6 @@ class winograd_training {
     std::ptrdiff_t const values =
         parts * (winograd_gradient_job::values(problem_) + problem_.out.channels);
     return static_cast<std::size_t>(values) * sizeof(float);
-  }
-
-  // The gradient of the output with a border of zeros, and zeros for channels that do not exist.
-  void spread(exec::threads threads, view<float const, 4> dy, float* to) const {
-    std::ptrdiff_t const border = problem_.geometry.extent() - 1;
-    std::ptrdiff_t const filters = problem_.out.channels;
-    std::ptrdiff_t const channels = turned_.in.channels;
-    std::ptrdiff_t const row_values = turned_.in.width * channels;
-    for_each_range(threads, turned_.batch * std::ptrdiff_t{turned_.in.height},
-                   [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-                     for (std::ptrdiff_t row = begin; row < end; ++row) {
-                       float* const out = to + row * row_values;
-                       std::fill_n(out, row_values, 0.0F);
-                       std::ptrdiff_t const n = row / turned_.in.height;
-                       std::ptrdiff_t const r = row % turned_.in.height - border;
-                       if (r < 0 || r >= problem_.out.height) continue;
-                       for (std::ptrdiff_t c = 0; c < problem_.out.width; ++c)
-                         std::copy_n(&dy(n, r, c, 0), filters, out + (border + c) * channels);
-                     }
-                   });
   }
 
   void weights_gradient(exec::threads threads, float* scratch, view<float const, 4> x,
@@ -408,10 +392,11 @@ class winograd_training {
                                   });
     std::ptrdiff_t const taps = std::ptrdiff_t{problem_.geometry.kernel} * problem_.geometry.kernel;
     for_each_range(threads, problem_.out.channels, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-      std::vector<float const*> sums;
+      std::array<float const*, parts> sums{};
+      std::size_t count = 0;
       for (std::ptrdiff_t part = 0; part < parts; ++part)
-        if (has_sums[static_cast<std::size_t>(part)]) sums.push_back(job_of(part).totals());
-      finish_any(set, sums, begin, end, dparameters.data());
+        if (has_sums[static_cast<std::size_t>(part)]) sums[count++] = job_of(part).totals();
+      finish_any(set, {sums.data(), count}, begin, end, dparameters.data());
     });
     float* const biases = scratch + parts * winograd_gradient_job::values(problem_);
     bias_gradient(threads, dy, biases,
