@@ -98,20 +98,6 @@ std::vector<double> by_crops(settings const& given, septum::image const& frame) 
   return step_seconds(trainer, training, none);
 }
 
-// Median seconds of a pass.
-template <class Pass>
-double timed(Pass const& pass) {
-  std::vector<double> seconds;
-  for (int k = 0; k < 9; ++k) {
-    auto const start = std::chrono::steady_clock::now();
-    pass();
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
-}
-
 // Operations of a convolution counted as those of the direct sum, so that Winograd can exceed the
 // peak; in float.
 template <class Net>
@@ -126,6 +112,7 @@ void print_layers(settings const& given) {
   auto const stack =
       given.crop > 0 ? septum::detail::row_vector<septum::fully_convolutional_t<Net>>(side, side)
                      : septum::detail::row_vector<Net>(side, side);
+  auto const seconds_of = [](auto const& pass) { return benchmark::measure(9, pass).median; };
   for (auto const& row : stack) {
     int const terms = row.geometry.kernel * row.geometry.kernel * row.in.channels;
     bool const is_convolution =
@@ -151,7 +138,7 @@ void print_layers(settings const& given) {
       problem.input_gradient = with_input;
       auto const plan = conv::prepare(context, problem);
       auto const packed = conv::pack(context, plan, std::span<float const>{parameters});
-      return timed([&] {
+      return seconds_of([&] {
         conv::backward(context, plan, packed, {}, map(x, row.in), map(y, row.out), map(y, row.out),
                        with_input ? map(dx, row.in) : septum::view<float, 4>{}, gradient);
       });
@@ -159,7 +146,7 @@ void print_layers(settings const& given) {
     auto const plan = conv::prepare(context, problem);
     auto const packed = conv::pack(context, plan, std::span<float const>{parameters});
     double const forward =
-        timed([&] { conv::forward(context, plan, packed, map(x, row.in), map(y, row.out)); });
+        seconds_of([&] { conv::forward(context, plan, packed, map(x, row.in), map(y, row.out)); });
     double const weights = seconds_backward(false);
     double const input = seconds_backward(true) - weights;
     double const operations = 2.0 * static_cast<double>(row.out.size() * batch) * terms;

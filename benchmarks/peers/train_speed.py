@@ -4,8 +4,8 @@
 
 One step cuts a batch of patches out of a synthetic normalised 1280x1080 image, turns each by a random element
 of D4, and does the forward pass, the backward pass and the update of train_patch.py. With ``--crop SIDE`` (dense
-training) a batch has that many crops of SIDE x SIDE labelled pixels instead, through the dilated form of the net. Every combination of ``--cases``,
-``--modes`` and ``--formats`` is one configuration, run in a process of its own. modes: ``eager``, ``compile``
+training) a batch has that many crops of SIDE x SIDE labelled pixels instead, through the dilated form of the net.
+Every combination of ``--cases``, ``--modes`` and ``--formats`` is one configuration, run in a process of its own. modes: ``eager``, ``compile``
 (torch.compile of forward and backward). formats: ``channels_last``, ``contiguous`` (PyTorch's default).
 allocators: ``default``; ``keep``, where glibc's allocator keeps freed memory, which spares page faults.
 
