@@ -87,17 +87,13 @@ def window(page: tifffile.TiffPage, row: int, column: int) -> numpy.ndarray:
     return numpy.concatenate(bands)[top : top + FRAME[0], left : left + FRAME[1]]
 
 
-def matches(truth: numpy.ndarray, found: numpy.ndarray) -> tuple[int, int, int]:
-    """True and false positives and false negatives at an intersection over union of half or more."""
-    pairs, common = numpy.unique(numpy.stack([truth.ravel(), found.ravel()]), axis=1, return_counts=True)
-    areas = dict(zip(*numpy.unique(truth, return_counts=True)))
-    found_areas = dict(zip(*numpy.unique(found, return_counts=True)))
-    true = sum(
-        1
-        for (t, f), n in zip(pairs.T, common)
-        if t and f and n / (areas[t] + found_areas[f] - n) >= 0.5  # above a half no two can claim one cell
-    )
-    return true, sum(1 for f in found_areas if f) - true, sum(1 for t in areas if t) - true
+def score(program: pathlib.Path, found: list, truth: list, folder: pathlib.Path) -> dict:
+    """What `septum evaluate` says of label images beside others."""
+    for name, images in ("found", found), ("truth", truth):
+        (folder / name).mkdir(parents=True)
+        for index, image in enumerate(images):
+            tifffile.imwrite(folder / name / f"window_{index:03}.tif", image)
+    return septum(program, "evaluate", folder / "found", folder / "truth", "--crop", BORDER, "--uneroded", "--quiet")
 
 
 def main() -> None:
@@ -129,17 +125,18 @@ def main() -> None:
 
     random = numpy.random.default_rng(given.seed)
     by_frame = [tifffile.imread(file) for file in sorted((given.out / "frames" / "labels").glob("*.tif"))]
-    truth, alone = numpy.zeros(3, int), numpy.zeros(3, int)
-    inner = (slice(BORDER, FRAME[0] - BORDER), slice(BORDER, FRAME[1] - BORDER))
+    found, truth, alone = [], [], []
     with tifffile.TiffFile(given.out / "cells" / "labels" / "image.tif") as file:
-        page = file.pages[0]
         for _ in range(given.windows):
             row = int(random.integers(given.height // FRAME[0]))
             column = int(random.integers(given.width // FRAME[1]))
-            found = window(page, row * FRAME[0], column * FRAME[1])[inner]
-            truth += matches(mosaic.piece(mosaic.truths, row, column)[inner], found)
-            alone += matches(mosaic.piece(by_frame, row, column)[inner], found)
-    for name, (true, invented, missed) in ("simulated cells", truth), ("cells of the frames alone", alone):
+            found.append(window(file.pages[0], row * FRAME[0], column * FRAME[1]))
+            truth.append(mosaic.piece(mosaic.truths, row, column))
+            alone.append(mosaic.piece(by_frame, row, column))
+    for name, other in ("simulated cells", truth), ("cells of the frames alone", alone):
+        scores = score(given.program, found, other, given.out / "windows" / name.replace(" ", "_"))
+        kinds = ("true_positives", "false_positives", "false_negatives")
+        true, invented, missed = (scores[kind]["0.5"] for kind in kinds)
         print(f"{given.windows} windows beside {name}: {true} found, {invented} more, {missed} missed")
 
 
