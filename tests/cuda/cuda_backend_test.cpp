@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <septum/backend/cuda.hpp>
 #include <septum/backend/reference.hpp>
 #include <septum/nn/functor_lists.hpp>
@@ -140,16 +141,68 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(max_pool, T, stored_types) {
     }
 }
 
+// Channels that go in packs and those that do not, in one group and in several, and pixels that
+// are summed in one part and in several.
 BOOST_AUTO_TEST_CASE_TEMPLATE(batch_norm, T, stored_types) {
-  for (bool const relu : {false, true}) {
-    layer_problem problem{.batch = 9, .training = true};
-    problem.in = problem.out = {6, 5, 3};
-    problem.relu = relu;
-    auto given = make_case(problem, 12, positive_values);
-    given.x = normal_values(given.x.size(), 4);
-    given.dy = normal_values(given.dy.size(), 5);
-    check<kind::batch_norm, T>(given);
-  }
+  for (auto const [channels, batch] : {std::array{3, 9}, {40, 1}, {36, 31}})
+    for (bool const relu : {false, true}) {
+      layer_problem problem{.batch = batch, .training = true};
+      problem.in = problem.out = {6, 5, channels};
+      problem.relu = relu;
+      auto given = make_case(problem, static_cast<std::size_t>(4 * channels), positive_values);
+      given.x = normal_values(given.x.size(), 4);
+      given.dy = normal_values(given.dy.size(), 5);
+      BOOST_TEST_CONTEXT("channels " << channels << " batch " << batch)
+      check<kind::batch_norm, T>(given);
+    }
+}
+
+// A mean that is a thousand deviations away leaves the variance all its digits.
+BOOST_AUTO_TEST_CASE(batch_norm_of_values_far_from_zero) {
+  layer_problem problem{.batch = 20, .training = true};
+  problem.in = problem.out = {6, 5, 4};
+  auto given = make_case(problem, 16, positive_values);
+  given.x = normal_values(given.x.size(), 4);
+  for (double& value : given.x) value = 1024.0 + std::round(64.0 * value) / 64.0;
+  given.dy = normal_values(given.dy.size(), 5);
+  check<kind::batch_norm, float>(given);
+}
+
+// The gradient of a first layer's weights, rows and filters that fill blocks and those that do not.
+BOOST_AUTO_TEST_CASE(weights_of_a_first_layer) {
+  for (int const kernel : {3, 4})
+    for (int const channels : {1, 2})
+      for (auto const [batch, height, width, filters] :
+           {std::array{1, 3, 2, 5}, {3, 9, 11, 40}, {2, 40, 4, 32}}) {
+        auto const problem =
+            conv_problem(batch, height, width, channels, filters, kernel, 1, false);
+        device d;
+        auto const given = make_case(problem, conv_parameters(problem), integer_values);
+        auto const expected = run_layer<septum::reference, kind::conv, double>(given);
+        auto const found =
+            run_device_layer<septum::cuda, kind::conv, float>(d.context, d.stream, given);
+        BOOST_TEST_CONTEXT("kernel " << kernel << " channels " << channels << " filters "
+                                     << filters)
+        BOOST_TEST((found.dparameters == expected.dparameters));
+        BOOST_TEST(d.host.faults.empty());
+      }
+}
+
+BOOST_AUTO_TEST_CASE(a_bias_before_a_batch_norm_has_no_gradient) {
+  auto problem = conv_problem(2, 4, 5, 3, 4, 3, 1, false);
+  auto const given = make_case(problem, conv_parameters(problem), integer_values);
+  auto without = given;
+  without.problem.bias_gradient = false;
+  device d;
+  auto const name =
+      septum::kernel_entry_name<septum::finish_channel_sums<septum::store_channel_sums<float>>>();
+  auto const summed = [&] {
+    return std::find(d.host.launches.begin(), d.host.launches.end(), name) != d.host.launches.end();
+  };
+  run_device_layer<septum::cuda, kind::conv, float>(d.context, d.stream, without);
+  BOOST_TEST(!summed());
+  run_device_layer<septum::cuda, kind::conv, float>(d.context, d.stream, given);
+  BOOST_TEST(summed());
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(softmax_relu_and_dropout, T, stored_types) {

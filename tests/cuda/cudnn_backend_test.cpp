@@ -57,7 +57,7 @@ std::vector<float> normal_floats(std::size_t count) {
 }
 
 layer_case small_case(bool relu = true) {
-  auto const problem = conv_problem(2, 3, 4, 3, 4, 3, 2, relu);
+  auto const problem = conv_problem(2, 3, 4, 9, 4, 3, 2, relu);
   return make_case(problem, conv_parameters(problem), integer_values);
 }
 
@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(convolution_equals_the_reference, T, stored_types)
     for (int const kernel : {1, 3, 4})
       for (int const dilation : {1, 2})
         for (bool const relu : {false, true}) {
-          auto problem = conv_problem(2, 3, 5, 3, 4, kernel, dilation, relu);
+          auto problem = conv_problem(2, 3, 5, 9, 4, kernel, dilation, relu);
           problem.input_gradient = dilation == 1;
           auto const given = make_case(problem, conv_parameters(problem), integer_values);
           device d{when};

@@ -66,7 +66,9 @@ layer_result<double> run_device_layer(septum::context<B>& context,
   layer_result<double> result{restored(download(stream, inference)), {}, {}, {}};
   if (problem.training) {
     auto saved = kernel::make_saved(context, plan);
-    kernel::forward_train(context, plan, packed, saved, in, map(output, problem.out), step);
+    auto const random = upload(stream, std::vector<septum::counter_rng>{step});
+    kernel::forward_train(context, plan, packed, saved, in, map(output, problem.out),
+                          septum::device_step{random.values()});
     kernel::backward(context, plan, packed, saved, in, map(output, problem.out),
                      map(dy, problem.out), map(dx, problem.in), dparameters.values());
     result.output = restored(download(stream, output));

@@ -4,10 +4,12 @@
 #include <septum/exec/cuda_runtime.hpp>
 #include <septum/nn/batch_norm_functors.hpp>
 #include <septum/nn/blocked_functors.hpp>
+#include <septum/nn/channel_sum_functors.hpp>
 #include <septum/nn/convolution_functors.hpp>
 #include <septum/nn/functors.hpp>
 #include <septum/nn/layers.hpp>
 #include <septum/nn/product_functors.hpp>
+#include <septum/nn/weight_gradient_functors.hpp>
 #include <septum/nn/winograd_functors.hpp>
 
 #include <algorithm>
@@ -19,8 +21,9 @@ namespace septum::inline SEPTUM_ABI {
 
 /// Every layer by septum's own index kernels on a CUDA device: complete, and the fallback of cudnn,
 /// whose library has no dilated pooling and another batch normalisation. Stored types float,
-/// bfloat16 and float16. Its kernels follow backend/problem.hpp with two differences: views are of
-/// device memory, and `pack` takes the layer's parameters as a device view, which it keeps.
+/// bfloat16 and float16. Its kernels follow backend/problem.hpp with three differences: views are
+/// of device memory, `pack` takes the layer's parameters as a device view, which it keeps, and
+/// `forward_train` a device_step.
 struct cuda {
   using memory_space = device_space;
   using fallback = void;
@@ -67,46 +70,46 @@ template <class T>
   return {map.data(), {map.size() / map.extent(3), map.extent(3)}};
 }
 
-/// Scratch of sums over pixels: two sets of parts and of runs, and the factors of a gradient.
+/// Scratch of sums over pixels: parts of at most two sums, and the factors of a gradient.
 struct sum_scratch {
-  view<double, 2, device_space> parts;
-  view<double, 2, device_space> more_parts;
-  view<double, 2, device_space> runs;
-  view<double, 2, device_space> more_runs;
-  view<double, 2, device_space> factors;
+  double* values;
+  std::ptrdiff_t channels;
+  /// (part, which sum, channel)
+  [[nodiscard]] view<double, 3, device_space> parts(int count, int sums) const {
+    return {values, {count, sums, channels}};
+  }
+  [[nodiscard]] view<double, 2, device_space> factors() const {
+    return {values + 2 * most_sum_parts * channels, {batch_gradient::count, channels}};
+  }
+  [[nodiscard]] static std::size_t bytes(int channels) {
+    return sizeof(double) * static_cast<std::size_t>(channels) *
+           static_cast<std::size_t>(2 * most_sum_parts + batch_gradient::count);
+  }
+  static sum_scratch of(context<cuda> const& ctx, std::ptrdiff_t channels) {
+    return {reinterpret_cast<double*>(ctx.scratch.data()), channels};
+  }
 };
-inline constexpr int sum_scratch_rows =
-    2 * parts_of_a_sum + 2 * runs_of_parts + batch_gradient::count;
-[[nodiscard]] inline std::size_t sum_scratch_bytes(int channels) {
-  return sizeof(double) * static_cast<std::size_t>(channels) *
-         static_cast<std::size_t>(sum_scratch_rows);
-}
-[[nodiscard]] inline sum_scratch sums_in(context<cuda> const& ctx, int channels) {
-  view<double, 2, device_space> const all{reinterpret_cast<double*>(ctx.scratch.data()),
-                                          {sum_scratch_rows, channels}};
-  std::ptrdiff_t row = 0;
-  auto const next = [&](std::ptrdiff_t rows) {
-    row += rows;
-    return all.block({row - rows, 0}, {rows, channels});
-  };
-  sum_scratch scratch;
-  scratch.parts = next(parts_of_a_sum);
-  scratch.more_parts = next(parts_of_a_sum);
-  scratch.runs = next(runs_of_parts);
-  scratch.more_runs = next(runs_of_parts);
-  scratch.factors = next(batch_gradient::count);
-  return scratch;
+
+/// Sums `terms` over so many pixels and gives what comes out to `finish`, channel by channel.
+template <class Terms, class Finish>
+void sum_over_pixels(context<cuda>& ctx, std::ptrdiff_t pixels, std::ptrdiff_t channels,
+                     Terms const& terms, Finish const& finish) {
+  int const count = sum_parts_of(pixels);
+  auto const parts = sum_scratch::of(ctx, channels).parts(count, Terms::count);
+  auto const width = static_cast<int>(channels);
+  ctx.launch(sum_channel_parts<Terms>::blocks(count, width),
+             sum_channel_parts<Terms>{terms, parts, pixels});
+  ctx.launch(finish_channel_sums<Finish>::blocks(width),
+             finish_channel_sums<Finish>{parts, finish});
 }
 
 /// Gradient of a bias: dy summed over batch and pixels.
 template <class T>
 void bias_gradient(context<cuda>& ctx, view<T const, 4, device_space> dy,
                    view<T, 1, device_space> gradient) {
-  auto const channels = static_cast<int>(dy.extent(3));
-  auto const scratch = sums_in(ctx, channels);
-  ctx.launch({parts_of_a_sum, channels}, sum_channels<T>{pixels(dy), scratch.parts});
-  ctx.launch({runs_of_parts, channels}, add_runs<>{scratch.parts, scratch.runs});
-  ctx.launch({1, channels}, add_parts<T>{scratch.runs, gradient});
+  auto const values = pixels(dy);
+  sum_over_pixels(ctx, values.extent(0), values.extent(1), value_terms<T>{values},
+                  store_channel_sums<T>{gradient});
 }
 
 // What device kernels without parameters share.
@@ -148,7 +151,7 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
   using const_map = view<T const, 4, device_space>;
 
   static plan prepare(context<cuda>& ctx, layer_problem const& problem) {
-    if (problem.training) ctx.reserve(detail::sum_scratch_bytes(problem.out.channels));
+    if (problem.training) ctx.reserve(gradient_scratch_bytes(problem));
     if constexpr (std::is_same_v<T, float>)
       if (uses_winograd(problem)) {
         ctx.reserve(winograd_convolution{ctx, problem}.bytes());
@@ -197,7 +200,7 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
     return std::is_same_v<T, float> && blocked(problem) && problem.in.channels % product_depth == 0;
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
-                            map y, counter_rng) {
+                            map y, device_step) {
     forward(ctx, p, w, x, y);
   }
   static void backward(context<cuda>& ctx, plan const& p, packed const& w, saved const&,
@@ -210,11 +213,51 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
     if (problem.input_gradient)
       ctx.launch(map_extent(problem.batch, problem.in),
                  convolve_input_gradient<T>{dy, w.parameters, dx, problem.geometry});
-    ctx.launch({problem.out.channels, taps(problem)},
-               convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
+    if (has_few_channels(problem))
+      few_channels(ctx, problem, x, dy, gradient);
+    else
+      ctx.launch({problem.out.channels, taps(problem)},
+                 convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
     std::ptrdiff_t const weights =
         static_cast<std::ptrdiff_t>(taps(problem)) * problem.out.channels;
-    detail::bias_gradient<T>(ctx, dy, gradient.block({weights}, {problem.out.channels}));
+    if (problem.bias_gradient)
+      detail::bias_gradient<T>(ctx, dy, gradient.block({weights}, {problem.out.channels}));
+  }
+  /// Scratch of a backward pass.
+  static std::size_t gradient_scratch_bytes(layer_problem const& problem) {
+    int const sums = problem.out.channels * (has_few_channels(problem) ? taps(problem) : 1);
+    return detail::sum_scratch::bytes(sums);
+  }
+  /// True for a layer whose weights' gradient few_channels computes.
+  static bool has_few_channels(layer_problem const& problem) {
+    auto const& geometry = problem.geometry;
+    return std::is_same_v<T, float> && geometry.stride == 1 && geometry.dilation == 1 &&
+           (geometry.kernel == 3 || geometry.kernel == 4) &&
+           (problem.in.channels == 1 || problem.in.channels == 2);
+  }
+  /// Gradient of the weights of a layer that has_few_channels.
+  static void few_channels(context<cuda>& ctx, layer_problem const& problem, const_map x,
+                           const_map dy, view<T, 1, device_space> gradient) {
+    if constexpr (std::is_same_v<T, float>) {
+      auto const with = [&]<int Kernel, int Channels>(std::integral_constant<int, Kernel>,
+                                                      std::integral_constant<int, Channels>) {
+        using functor = few_channel_weight_gradient<Kernel, Channels>;
+        int const filters = problem.out.channels;
+        int const count = functor::parts_of(problem.batch * problem.out.height);
+        std::ptrdiff_t const weights = static_cast<std::ptrdiff_t>(functor::taps) * filters;
+        auto const parts = detail::sum_scratch::of(ctx, weights).parts(count, 1);
+        ctx.launch(functor::blocks(count, filters), functor{x, dy, parts});
+        using finish = finish_channel_sums<store_channel_sums<float>>;
+        ctx.launch(finish::blocks(static_cast<int>(weights)), finish{parts, {gradient}});
+      };
+      using one = std::integral_constant<int, 1>;
+      using two = std::integral_constant<int, 2>;
+      using three = std::integral_constant<int, 3>;
+      using four = std::integral_constant<int, 4>;
+      bool const single = problem.in.channels == 1;
+      if (problem.geometry.kernel == 3) return single ? with(three{}, one{}) : with(three{}, two{});
+      return single ? with(four{}, one{}) : with(four{}, two{});
+    }
   }
 
  private:
@@ -355,14 +398,22 @@ struct kernel<cuda, kind::max_pool, T> : detail::cuda_stateless<T> {
                  max_pool_forward<T>{x, y, problem.geometry});
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
-                            map y, counter_rng) {
+                            map y, device_step) {
     forward(ctx, p, w, x, y);
   }
   static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const&, const_map x,
                        const_map, map dy, map dx, view<T, 1, device_space>) {
-    if (p.problem.input_gradient)
-      ctx.launch(map_extent(p.problem.batch, p.problem.in),
-                 max_pool_backward<T>{x, dy, dx, p.problem.geometry});
+    auto const& problem = p.problem;
+    if (!problem.input_gradient) return;
+    using packs = max_pool_backward_packs<T>;
+    bool const side_by_side =
+        problem.geometry.stride == problem.geometry.kernel && problem.geometry.dilation == 1;
+    if (side_by_side && problem.in.channels % pack_size<T> == 0)
+      ctx.launch(packs::side_by_side_extent(problem.batch, problem.in, problem.geometry.stride),
+                 packs{x, dy, dx, problem.geometry.stride});
+    else
+      ctx.launch(map_extent(problem.batch, problem.in),
+                 max_pool_backward<T>{x, dy, dx, problem.geometry});
   }
 };
 
@@ -380,7 +431,7 @@ struct kernel<cuda, kind::batch_norm, T> : detail::cuda_parametric<T> {
   static plan prepare(context<cuda>& ctx, layer_problem const& problem) {
     int const channels = problem.in.channels;
     ctx.reserve(problem.training
-                    ? detail::sum_scratch_bytes(channels)
+                    ? detail::sum_scratch::bytes(channels)
                     : sizeof(double) * static_cast<std::size_t>(batch_statistic::count * channels));
     return {problem};
   }
@@ -392,46 +443,34 @@ struct kernel<cuda, kind::batch_norm, T> : detail::cuda_parametric<T> {
     int const channels = p.problem.in.channels;
     view<double, 2, device_space> const statistics{reinterpret_cast<double*>(ctx.scratch.data()),
                                                    {batch_statistic::count, channels}};
-    ctx.launch({1, channels}, batch_norm_scale<T>{{}, w.parameters, statistics, 0.0});
+    ctx.launch({1, channels}, running_statistics<T>{w.parameters, statistics});
     normalise(ctx, p, statistics, x, y);
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved& s,
-                            const_map x, map y, counter_rng) {
-    int const channels = p.problem.in.channels;
+                            const_map x, map y, device_step) {
     auto const values = detail::pixels(x);
-    auto const count = static_cast<double>(values.extent(0));
-    auto const scratch = detail::sums_in(ctx, channels);
     auto const statistics = s.statistics.values();
-    add_runs<> const runs{scratch.parts, scratch.runs};
-    ctx.launch({parts_of_a_sum, channels}, sum_channels<T>{values, scratch.parts});
-    ctx.launch({runs_of_parts, channels}, runs);
-    ctx.launch({1, channels}, batch_mean<>{scratch.runs, statistics, count});
-    ctx.launch({parts_of_a_sum, channels},
-               sum_squared_distances<T>{values, statistics, scratch.parts});
-    ctx.launch({runs_of_parts, channels}, runs);
-    ctx.launch({1, channels}, batch_norm_scale<T>{scratch.runs, w.parameters, statistics, count});
+    detail::sum_over_pixels(ctx, values.extent(0), values.extent(1),
+                            batch_statistic_terms<T>{values},
+                            batch_statistics<T>{values, w.parameters, statistics});
     normalise(ctx, p, statistics, x, y);
   }
   static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const& s,
                        const_map x, const_map, map dy, map dx, view<T, 1, device_space> gradient) {
-    int const channels = p.problem.in.channels;
     bool const through_relu = p.problem.relu;
-    auto const scratch = detail::sums_in(ctx, channels);
     auto const statistics = s.statistics.values();
     auto const values = detail::pixels(x);
     auto const slopes = detail::pixels(const_map{dy});
-    ctx.launch({parts_of_a_sum, channels},
-               sum_batch_norm_gradients<T>{values, slopes, statistics, scratch.parts,
-                                           scratch.more_parts, through_relu});
-    ctx.launch({runs_of_parts, channels}, add_runs<>{scratch.parts, scratch.runs});
-    ctx.launch({runs_of_parts, channels}, add_runs<>{scratch.more_parts, scratch.more_runs});
-    ctx.launch({1, channels}, batch_norm_parameter_gradient<T>{
-                                  scratch.runs, scratch.more_runs, statistics, scratch.factors,
-                                  gradient, static_cast<double>(values.extent(0))});
+    auto const factors = detail::sum_scratch::of(ctx, values.extent(1)).factors();
+    detail::sum_over_pixels(
+        ctx, values.extent(0), values.extent(1),
+        batch_gradient_terms<T>{values, slopes, statistics, through_relu},
+        batch_norm_parameter_gradient<T>{statistics, factors, gradient,
+                                         static_cast<double>(values.extent(0))});
     if (!p.problem.input_gradient) return;
     in_packs(ctx, values, [&]<int N>() {
       return batch_norm_input_gradient<T, N>{
-          values, slopes, statistics, scratch.factors, detail::pixels(dx), through_relu};
+          values, slopes, statistics, factors, detail::pixels(dx), through_relu};
     });
   }
 
@@ -450,9 +489,10 @@ struct kernel<cuda, kind::batch_norm, T> : detail::cuda_parametric<T> {
     auto const pixels = static_cast<int>(values.extent(0));
     auto const channels = static_cast<int>(values.extent(1));
     if (channels % batch_norm_pack == 0)
-      ctx.launch({pixels, channels / batch_norm_pack}, make.template operator()<batch_norm_pack>());
+      ctx.launch(batch_norm_extent(pixels, channels / batch_norm_pack),
+                 make.template operator()<batch_norm_pack>());
     else
-      ctx.launch({pixels, channels}, make.template operator()<1>());
+      ctx.launch(batch_norm_extent(pixels, channels), make.template operator()<1>());
   }
 };
 
@@ -470,7 +510,7 @@ struct kernel<cuda, kind::pointwise<Functor>, T> : detail::cuda_stateless<T> {
                pointwise_forward<Functor, T>{detail::flat(x), detail::flat(y)});
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
-                            map y, counter_rng) {
+                            map y, device_step) {
     forward(ctx, p, w, x, y);
   }
   static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const&, const_map x,
@@ -496,7 +536,7 @@ struct kernel<cuda, kind::softmax, T> : detail::cuda_stateless<T> {
                softmax_forward<T>{x, y});
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const& w, saved&, const_map x,
-                            map y, counter_rng) {
+                            map y, device_step) {
     forward(ctx, p, w, x, y);
   }
   static void backward(context<cuda>& ctx, plan const& p, packed const&, saved const&, const_map,
@@ -513,7 +553,7 @@ struct kernel<cuda, kind::dropout, T> : detail::cuda_stateless<T> {
   using typename base::packed;
   using typename base::plan;
   struct saved {
-    counter_rng step{};
+    device_step step{};
   };
   using map = view<T, 4, device_space>;
   using const_map = view<T const, 4, device_space>;
@@ -523,7 +563,7 @@ struct kernel<cuda, kind::dropout, T> : detail::cuda_stateless<T> {
     copy(*ctx.stream, x, y);
   }
   static void forward_train(context<cuda>& ctx, plan const& p, packed const&, saved& s, const_map x,
-                            map y, counter_rng step) {
+                            map y, device_step step) {
     s.step = step;
     drop(ctx, p, step, x, y);
   }
@@ -533,7 +573,8 @@ struct kernel<cuda, kind::dropout, T> : detail::cuda_stateless<T> {
   }
 
  private:
-  static void drop(context<cuda>& ctx, plan const& p, counter_rng step, const_map from, map to) {
+  static void drop(context<cuda>& ctx, plan const& p, device_step const& step, const_map from,
+                   map to) {
     ctx.launch(flat_extent(to.size()), dropout_values<T>{detail::flat(from), detail::flat(to),
                                                          p.problem.dropout_rate, step});
   }

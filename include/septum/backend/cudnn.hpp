@@ -173,8 +173,9 @@ struct kernel<cudnn, kind::conv, T> {
       own::prepare(*ctx.device, p.problem);
     if (problem.training) {
       if (problem.input_gradient) p.data = find(ctx, problem, cudnn_pass::backward_data);
-      p.filter = find(ctx, problem, cudnn_pass::backward_filter);
-      ctx.device->reserve(detail::sum_scratch_bytes(problem.out.channels));
+      if (!own::has_few_channels(problem))
+        p.filter = find(ctx, problem, cudnn_pass::backward_filter);
+      ctx.device->reserve(own::gradient_scratch_bytes(problem));
     }
     for (auto const& each : {p.fused, p.product, p.data, p.filter})
       if (each) ctx.device->reserve(each->workspace_bytes());
@@ -209,7 +210,7 @@ struct kernel<cudnn, kind::conv, T> {
   }
 
   static void forward_train(context<cudnn>& ctx, plan const& p, packed const& w, saved&,
-                            const_map x, map y, counter_rng) {
+                            const_map x, map y, device_step) {
     forward(ctx, p, w, x, y);
   }
 
@@ -234,12 +235,15 @@ struct kernel<cudnn, kind::conv, T> {
       p.filter->run(ctx.session->library(),
                     tensors<3>{{{id::x, x.data()}, {id::y, dy.data()}, {id::w, gradient.data()}}},
                     device.scratch.data());
+    else if (own::has_few_channels(problem))
+      own::few_channels(device, problem, x, dy, gradient);
     else
       device.launch(
           {problem.out.channels, static_cast<int>(weights(p.problem) / problem.out.channels)},
           convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
-    detail::bias_gradient<T>(device, dy,
-                             gradient.block({weights(p.problem)}, {problem.out.channels}));
+    if (problem.bias_gradient)
+      detail::bias_gradient<T>(device, dy,
+                               gradient.block({weights(p.problem)}, {problem.out.channels}));
   }
 
  private:
@@ -299,8 +303,9 @@ struct kernel<cudnn, kind::conv, T> {
   // floats septum's own products multiply faster than cuDNN.
   static bool own_is_better(context<cudnn> const& ctx, layer_problem const& problem) {
     constexpr int least_channels = 8;
-    return !problem.training && (own::few(problem) || problem.in.channels < least_channels ||
-                                 (whole_floats(ctx) && own::in_products(problem)));
+    return problem.in.channels < least_channels ||
+           (whole_floats(ctx) && own::in_products(problem)) ||
+           (!problem.training && own::few(problem));
   }
   static std::shared_ptr<detail::cudnn_plan const> find(context<cudnn>& ctx,
                                                         layer_problem const& problem,

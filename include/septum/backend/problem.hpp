@@ -35,7 +35,10 @@ struct layer_problem {
   bool relu = false;           ///< the output passes through relu
   bool training = false;       ///< forward_train and backward will be called
   bool input_gradient = true;  ///< backward has to compute dx (false for the first layer)
-  double dropout_rate = 0.0;   ///< dropout only
+  /// False where a batch_norm follows, which takes the mean away: the gradient of the bias is zero
+  /// then, and a kernel may leave its place as it is.
+  bool bias_gradient = true;
+  double dropout_rate = 0.0;                                          ///< dropout only
   convolution_algorithm convolution = convolution_algorithm::direct;  ///< convolutions only
   map_scalar in_scalar = map_scalar::f32;   ///< kernels for bfloat16 only: of x and dx
   map_scalar out_scalar = map_scalar::f32;  ///< the same of y and dy

@@ -34,7 +34,7 @@ class device_layer {
   [[nodiscard]] virtual int grid(layer_problem const& problem) = 0;
   virtual void forward(view<T const, 1, device_space> parameters, const_map x, map y) = 0;
   virtual void forward_train(view<T const, 1, device_space> parameters, const_map x, map y,
-                             counter_rng step) = 0;
+                             device_step step) = 0;
   virtual void backward(view<T const, 1, device_space> parameters, const_map x, const_map y, map dy,
                         map dx, view<T, 1, device_space> gradient) = 0;
 };
@@ -60,7 +60,7 @@ class device_kernel_layer final : public device_layer<T> {
   void forward(values parameters, const_map x, map y) override {
     kernel_type::forward(*context_, plan_, kernel_type::pack(*context_, plan_, parameters), x, y);
   }
-  void forward_train(values parameters, const_map x, map y, counter_rng step) override {
+  void forward_train(values parameters, const_map x, map y, device_step step) override {
     kernel_type::forward_train(*context_, plan_, kernel_type::pack(*context_, plan_, parameters),
                                saved_, x, y, step);
   }

@@ -72,6 +72,62 @@ struct max_pool_packs {
   }
 };
 
+/// max_pool_backward for windows side by side and channels that are a multiple of pack_size<T>:
+/// each thread finds the largest values of one window and writes all of the window's gradients.
+/// Index space: (batch and row of windows, column of windows and pack), the windows that the map's
+/// end cuts included (side_by_side_extent).
+template <class T, class Space = device_space>
+struct max_pool_backward_packs {
+  view<T const, 4, Space> x;
+  view<T const, 4, Space> dy;
+  view<T, 4, Space> dx;
+  int stride;  ///< and side of a window
+
+  [[nodiscard]] static constexpr extent2 side_by_side_extent(int batch, shape in, int stride) {
+    return {batch * ((in.height + stride - 1) / stride),
+            (in.width + stride - 1) / stride * (in.channels / pack_size<T>)};
+  }
+
+  SEPTUM_HD void operator()(int row, int column) const {
+    using number = arithmetic_t<T>;
+    using pack = value_pack<T>;
+    auto const channels = static_cast<int>(dx.extent(3));
+    auto const height = static_cast<int>(dx.extent(1));
+    auto const width = static_cast<int>(dx.extent(2));
+    int const down = (height + stride - 1) / stride;
+    int const n = row / down;
+    int const r = row % down;
+    int const c = column / (channels / pack_size<T>);
+    int const first = column % (channels / pack_size<T>)*pack_size<T>;
+    bool const whole = r < dy.extent(1) && c < dy.extent(2);
+    int best[pack_size<T>];
+    for (int k = 0; k < pack_size<T>; ++k) best[k] = whole ? 0 : -1;
+    pack slope{};
+    if (whole) {
+      slope = pack::load(&dy(n, r, c, first));
+      pack largest = pack::load(&x(n, r * stride, c * stride, first));
+      for (int at = 1; at < stride * stride; ++at) {
+        pack const here =
+            pack::load(&x(n, r * stride + at / stride, c * stride + at % stride, first));
+        for (int k = 0; k < pack_size<T>; ++k)
+          if (static_cast<number>(here.values[k]) > static_cast<number>(largest.values[k])) {
+            largest.values[k] = here.values[k];
+            best[k] = at;
+          }
+      }
+    }
+    for (int at = 0; at < stride * stride; ++at) {
+      int const to_row = r * stride + at / stride;
+      int const to_column = c * stride + at % stride;
+      if (to_row >= height || to_column >= width) continue;
+      pack gradient{};
+      for (int k = 0; k < pack_size<T>; ++k)
+        if (best[k] == at) gradient.values[k] = slope.values[k];
+      gradient.store(&dx(n, to_row, to_column, first));
+    }
+  }
+};
+
 /// Most filters of a layer that multiply_few runs.
 inline constexpr int few_filters = 4;
 

@@ -5,9 +5,8 @@
 
 #include <cstddef>
 
-/// Convolution as index kernels: what a device falls back to where its library has no engine, and
-/// the sums over pixels that come with gradients. One thread adds one result in the order of the
-/// definition.
+/// Convolution as index kernels: what a device falls back to where its library has no engine. One
+/// thread adds one result in the order of the definition.
 namespace septum::inline SEPTUM_ABI {
 
 /// y = sum of w x over the window, + bias, then relu where wanted. Weights: filter, row, column,
@@ -88,89 +87,6 @@ struct convolve_weight_gradient {
               static_cast<number>(dy(n, r, c, filter)) * static_cast<number>(x(n, r + i, c + j, k));
     auto const taps = static_cast<std::ptrdiff_t>(geometry.kernel) * geometry.kernel * channels;
     gradient(filter * taps + tap) = static_cast<T>(sum);
-  }
-};
-
-/// How sums over the pixels of a map are split, so that they do not depend on how many threads
-/// there are: each part is added by one thread per channel, then runs of parts, then what the runs
-/// gave.
-inline constexpr int parts_of_a_sum = 2048;
-inline constexpr int runs_of_parts = 64;
-
-namespace detail {
-/// Pixels [first, last) of part `part`.
-struct pixel_range {
-  std::ptrdiff_t first;
-  std::ptrdiff_t last;
-  SEPTUM_HD constexpr pixel_range(std::ptrdiff_t pixels, int part)
-      : first{pixels * part / parts_of_a_sum}, last{pixels * (part + 1) / parts_of_a_sum} {}
-};
-
-/// Calls add(load(i)) for i of [first, last) in their order. Several are loaded before the first of
-/// them is added, since a thread of a device waits long for each.
-template <class Load, class Add>
-SEPTUM_HD void add_in_order(std::ptrdiff_t first, std::ptrdiff_t last, Load const& load,
-                            Add const& add) {
-  constexpr int ahead = 8;
-  for (; first + ahead <= last; first += ahead) {
-    decltype(load(first)) loaded[ahead];
-    for (int k = 0; k < ahead; ++k) loaded[k] = load(first + k);
-    for (int k = 0; k < ahead; ++k) add(loaded[k]);
-  }
-  for (; first < last; ++first) add(load(first));
-}
-/// Sum of a column of parts.
-template <class Space>
-SEPTUM_HD double sum_of_parts(view<double const, 2, Space> const& parts, int channel) {
-  double sum = 0;
-  add_in_order(
-      0, parts.extent(0), [&](std::ptrdiff_t part) { return parts(part, channel); },
-      [&](double part) { sum += part; });
-  return sum;
-}
-}  // namespace detail
-
-/// parts (part, channel) = sum of the values of a channel over the part's pixels. Index space:
-/// (parts_of_a_sum, channels).
-template <class T, class Space = device_space>
-struct sum_channels {
-  view<T const, 2, Space> values;  // pixel, channel
-  view<double, 2, Space> parts;
-  SEPTUM_HD void operator()(int part, int channel) const {
-    detail::pixel_range const range{values.extent(0), part};
-    double sum = 0;
-    detail::add_in_order(
-        range.first, range.last,
-        [&](std::ptrdiff_t i) { return static_cast<arithmetic_t<T>>(values(i, channel)); },
-        [&](arithmetic_t<T> value) { sum += static_cast<double>(value); });
-    parts(part, channel) = sum;
-  }
-};
-
-/// runs (run, channel) = the parts of a run added in their order. Index space: (runs_of_parts,
-/// channels).
-template <class Space = device_space>
-struct add_runs {
-  view<double const, 2, Space> parts;
-  view<double, 2, Space> runs;
-  SEPTUM_HD void operator()(int run, int channel) const {
-    constexpr int length = parts_of_a_sum / runs_of_parts;
-    double sum = 0;
-    detail::add_in_order(
-        run * length, (run + 1) * length, [&](std::ptrdiff_t part) { return parts(part, channel); },
-        [&](double part) { sum += part; });
-    runs(run, channel) = sum;
-  }
-};
-
-/// sums (channel) = the parts added in their order. Index space: (1, channels).
-template <class T, class Space = device_space>
-struct add_parts {
-  view<double const, 2, Space> parts;
-  view<T, 1, Space> sums;
-  SEPTUM_HD void operator()(int, int channel) const {
-    sums(channel) =
-        static_cast<T>(static_cast<arithmetic_t<T>>(detail::sum_of_parts(parts, channel)));
   }
 };
 

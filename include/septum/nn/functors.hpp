@@ -214,6 +214,12 @@ struct softmax_backward {
   }
 };
 
+/// Random numbers of a layer in one step of training: one generator, in memory, so that work that
+/// was recorded once draws others every time.
+template <class Space>
+using step_random = view<counter_rng const, 1, Space>;
+using device_step = step_random<device_space>;
+
 /// Inverted dropout, as every backend draws it: value i is zeroed where step.uniform(i) < rate,
 /// else scaled by 1 / (1 - rate). Its own gradient. Index space: flat_extent.
 template <class T, class Space = device_space>
@@ -221,12 +227,12 @@ struct dropout_values {
   view<T const, 1, Space> from;
   view<T, 1, Space> to;
   double rate;
-  counter_rng step;
+  step_random<Space> step;
   SEPTUM_HD void operator()(int row, int column) const {
     using number = arithmetic_t<T>;
     auto const i = flat_index(row, column);
     if (i >= to.size()) return;
-    number const factor = step.uniform(static_cast<std::uint64_t>(i)) < rate
+    number const factor = step(0).uniform(static_cast<std::uint64_t>(i)) < rate
                               ? number{0}
                               : static_cast<number>(1.0 / (1.0 - rate));
     to(i) = static_cast<T>(static_cast<number>(from(i)) * factor);

@@ -19,6 +19,7 @@ namespace septum::inline SEPTUM_ABI {
 /// outlive it.
 class device_patch_batches {
  public:
+  using place_type = batch_place;
   /// @throws shape_error, unsupported_error as patch_batches
   device_patch_batches(cuda_stream const& stream, kernel_library& kernels,
                        std::vector<view<float const, 3>> const& images,
@@ -40,6 +41,7 @@ class device_patch_batches {
     patches_ = on_device(patches);
     auto const visits = static_cast<std::size_t>(host_.patches_per_epoch());
     order_ = device_memory<std::uint32_t>{api, visits};
+    place_ = device_memory<batch_place>{api, 1};
     host_order_ = pinned_memory<std::uint32_t>{api, visits};
   }
 
@@ -70,17 +72,29 @@ class device_patch_batches {
     turns_ =
         counter_rng{options().seed, stream::augmentation}.fork(static_cast<std::uint64_t>(epoch));
   }
-  /// Queues the gathering of batch `index` into maps (batch, row, column, channel) and classes.
-  void gather(std::ptrdiff_t index, view<float, 4, device_space> batch,
+  /// Which patches batch `index` is made of.
+  [[nodiscard]] batch_place place(std::ptrdiff_t index) const {
+    return {index * options().batch_size, turns_};
+  }
+  /// Queues the gathering of the batch at `place`, one value in the device's memory, into maps
+  /// (batch, row, column, channel) and classes, one for each.
+  void gather(view<batch_place const, 1, device_space> place, view<float, 4, device_space> batch,
               view<std::uint8_t, 1, device_space> classes_of) {
-    int const patches = count(index);
-    auto const first = index * options().batch_size;
+    auto const patches = static_cast<int>(batch.extent(0));
     auto const values = static_cast<int>(batch.size() / batch.extent(0));
     kernels_->launch(*stream_, {patches, values},
                      gather_patches<>{views_.values(), patches_.values(), order_.values(), batch,
-                                      first, turns_, options().augment});
+                                      place, options().augment});
     kernels_->launch(*stream_, {1, patches},
-                     gather_classes<>{patches_.values(), order_.values(), classes_of, first});
+                     gather_classes<>{patches_.values(), order_.values(), classes_of, place});
+  }
+  /// The same for batch `index`; waits until it is gathered.
+  void gather(std::ptrdiff_t index, view<float, 4, device_space> batch,
+              view<std::uint8_t, 1, device_space> classes_of) {
+    batch_place const here = place(index);
+    copy(*stream_, view<batch_place const, 1>{&here, {1}}, place_.values());
+    gather(view<batch_place const, 1, device_space>{place_.values()}, batch, classes_of);
+    stream_->synchronize();
   }
 
  private:
@@ -99,6 +113,7 @@ class device_patch_batches {
   device_memory<view<float const, 3, device_space>> views_;
   device_memory<patch_index> patches_;
   device_memory<std::uint32_t> order_;
+  device_memory<batch_place> place_;
   pinned_memory<std::uint32_t> host_order_;
   counter_rng turns_{};
 };

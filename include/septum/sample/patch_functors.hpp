@@ -12,6 +12,13 @@
 /// device.
 namespace septum::inline SEPTUM_ABI {
 
+/// Which patches make a batch, and the random numbers that turn them. In memory, so that work that
+/// was recorded once gathers another batch every time.
+struct batch_place {
+  std::ptrdiff_t first = 0;  ///< of the epoch's order
+  counter_rng turns{};
+};
+
 /// Patch number `order(first + k)` of the list, turned by its draw, becomes patch k of a batch.
 /// Index space: (patches of the batch, values of a patch).
 template <class Space = device_space>
@@ -20,16 +27,15 @@ struct gather_patches {
   view<patch_index const, 1, Space> patches;
   view<std::uint32_t const, 1, Space> order;
   view<float, 4, Space> batch;
-  std::ptrdiff_t first;
-  counter_rng turns;
+  view<batch_place const, 1, Space> place;
   bool augment;
   SEPTUM_HD void operator()(int k, int value) const {
-    auto const number = order(first + k);
+    auto const number = order(place(0).first + k);
     patch_index const patch = patches(number);
     auto const& pixels = images(patch.image);
     std::ptrdiff_t const side = batch.extent(1);
     auto const channels = static_cast<int>(batch.extent(3));
-    auto const path = (augment ? draw_dihedral(turns, number) : dihedral{})
+    auto const path = (augment ? draw_dihedral(place(0).turns, number) : dihedral{})
                           .over(side, pixels.stride(0), pixels.stride(1));
     int const channel = value % channels;
     int const column = value / channels % static_cast<int>(side);
@@ -46,8 +52,10 @@ struct gather_classes {
   view<patch_index const, 1, Space> patches;
   view<std::uint32_t const, 1, Space> order;
   view<std::uint8_t, 1, Space> classes;
-  std::ptrdiff_t first;
-  SEPTUM_HD void operator()(int, int k) const { classes(k) = patches(order(first + k)).label; }
+  view<batch_place const, 1, Space> place;
+  SEPTUM_HD void operator()(int, int k) const {
+    classes(k) = patches(order(place(0).first + k)).label;
+  }
 };
 
 using patch_functors = functor_list<gather_patches<>, gather_classes<>>;

@@ -12,43 +12,55 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace septum::inline SEPTUM_ABI {
 
-/// Batches that are gathered on a device (sample/device_batches.hpp).
+/// Room for what a source of batches needs on the device to know which one to gather, bytes.
+inline constexpr std::size_t batch_place_bytes = 64;
+
+/// Batches that are gathered on a device (sample/device_batches.hpp). Its place_type, plain values,
+/// says on the device which batch is meant.
 template <class Batches>
 concept DeviceBatchSource = requires(Batches& batches, view<float, 4, device_space> maps,
-                                     view<std::uint8_t, 1, device_space> classes) {
+                                     view<std::uint8_t, 1, device_space> classes,
+                                     view<typename Batches::place_type const, 1, device_space> at) {
+  requires sizeof(typename Batches::place_type) <= batch_place_bytes;
+  requires std::is_trivially_copyable_v<typename Batches::place_type>;
   { batches.batches_per_epoch() } -> std::convertible_to<std::ptrdiff_t>;
   { batches.count(std::ptrdiff_t{0}) } -> std::convertible_to<int>;
   { batches.options().batch_size } -> std::convertible_to<int>;
   { batches.options().window } -> std::convertible_to<int>;
   batches.classes(std::ptrdiff_t{0});
   batches.start(0);
+  { batches.place(std::ptrdiff_t{0}) } -> std::same_as<typename Batches::place_type>;
+  batches.gather(at, maps, classes);
   batches.gather(std::ptrdiff_t{0}, maps, classes);
 };
 
 namespace detail {
 
-// The fused step of an optimizer.
-inline sgd_step<> device_step(sgd const& how, step_values<device_space> values, double rate,
-                              std::int64_t updates) {
-  double const eta = rate / (1.0 + how.decay * static_cast<double>(updates));
-  return {values, static_cast<float>(how.momentum), static_cast<float>(eta), how.nesterov};
+// The fused step of an optimizer, and the rate that it takes.
+inline sgd_step<> device_step_of(sgd const& how, step_values<device_space> values) {
+  return {values, static_cast<float>(how.momentum), how.nesterov};
 }
-inline rmsprop_step<> device_step(rmsprop const& how, step_values<device_space> values, double rate,
-                                  std::int64_t) {
-  return {values, static_cast<float>(how.rho), static_cast<float>(rate),
-          static_cast<float>(how.epsilon)};
+inline rmsprop_step<> device_step_of(rmsprop const& how, step_values<device_space> values) {
+  return {values, static_cast<float>(how.rho), static_cast<float>(how.epsilon)};
 }
+inline double rate_of_step(sgd const& how, double rate, std::int64_t updates) {
+  return rate / (1.0 + how.decay * static_cast<double>(updates));
+}
+inline double rate_of_step(rmsprop const&, double rate, std::int64_t) { return rate; }
 
 /// Forward and backward pass of a net in training on a device.
 class device_gradient {
@@ -71,6 +83,8 @@ class device_gradient {
             make_problem(made.rows[k], made.layers[k].relu, made.layers[k].dropout_rate, batch);
         problem.training = true;
         problem.input_gradient = k > 0;
+        problem.bias_gradient =
+            k + 1 == made.layers.size() || made.layers[k + 1].name != batch_norm::name;
         made.layers[k].layer->prepare(problem);
         made.maps.emplace_back(api, made.rows[k].out.size() * static_cast<std::size_t>(batch));
       }
@@ -85,11 +99,13 @@ class device_gradient {
   }
 
   void forward(int batch, device_layout const& layout,
-               view<float const, 1, device_space> parameters, const_map x, counter_rng step) {
+               view<float const, 1, device_space> parameters, const_map x,
+               view<counter_rng const, 1, device_space> random) {
     auto& run = runs_.at(batch);
     for (std::size_t k = 0; k < run.layers.size(); ++k)
       run.layers[k].layer->forward_train(layout.of_layer(parameters, k), run.input(k, x),
-                                         run.output(k), step.fork(k));
+                                         run.output(k),
+                                         random.block({static_cast<std::ptrdiff_t>(k)}, {1}));
   }
   void backward(int batch, device_layout const& layout,
                 view<float const, 1, device_space> parameters, const_map x,
@@ -140,6 +156,8 @@ class device_gradient {
 
 /// Training on a device. Patches are gathered, passed through the net and used for a step without
 /// the host waiting: it queues up to `most_batches_ahead` batches and reads their losses behind.
+/// After the first batch a step is replayed as one CUDA graph; what changes from step to step lies
+/// in the device's memory.
 /// The state on the host is brought up to date after every epoch, when a callback throws, and from
 /// time to time; between those it is older, but always whole.
 /// @tparam S net in its patch form   @tparam B cudnn or cuda   @tparam O sgd or rmsprop
@@ -164,8 +182,10 @@ class device_trainer {
     parameters_ = device_memory<float>{api, layout_.size()};
     gradient_ = device_memory<float>{api, layout_.size()};
     memory_ = device_memory<float>{api, layout_.size()};
+    totals_ = device_memory<double>{api, 5};
     rules_ = on_device(rules());
     class_weights_ = on_device(schedule_.class_weights);
+    inputs_ = device_memory<step_inputs>{api, 1};
     found_ = device_memory<std::uint8_t>{api, parts_of_a_search};
     stop_ = device_memory<std::uint8_t>{api, 1};
     set_zero(contexts.stream(), gradient_.values());
@@ -191,6 +211,7 @@ class device_trainer {
         schedule_.batches_per_epoch > 0 ? std::min(all, schedule_.batches_per_epoch) : all;
     auto const begin = clock::now();
     patches_ = 0;
+    recorded_ = {};  // of other batches
     reserve_input(training.options().batch_size, training.options().window);
     upload(at);
     while (at.epoch < schedule_.epochs) {
@@ -212,15 +233,21 @@ class device_trainer {
   static double seconds_between(clock::time_point begin, clock::time_point end) {
     return std::chrono::duration<double>(end - begin).count();
   }
-  // Sums of one batch on their way to the host.
-  struct totals_slot {
-    explicit totals_slot(cuda_api const& api) : device{api, 5}, host{api, 5}, done{api} {}
-    device_memory<double> device;
-    pinned_memory<double> host;
+  // What changes from step to step.
+  struct step_inputs {
+    alignas(16) std::array<std::byte, batch_place_bytes> place;
+    float rate;
+    std::array<counter_rng, base_stack_t<training_t<S>>::depth> random;  // by layer
+  };
+  // Inputs of one batch on their way to the device, and its sums on their way back.
+  struct batch_slot {
+    explicit batch_slot(cuda_api const& api) : inputs{api, 1}, totals{api, 5}, done{api} {}
+    pinned_memory<step_inputs> inputs;
+    pinned_memory<double> totals;
     cuda_event done;
   };
-  static std::vector<totals_slot> make_slots(cuda_api const& api) {
-    std::vector<totals_slot> slots;
+  static std::vector<batch_slot> make_slots(cuda_api const& api) {
+    std::vector<batch_slot> slots;
     for (int k = 0; k < most_batches_ahead; ++k) slots.emplace_back(api);
     return slots;
   }
@@ -298,7 +325,6 @@ class device_trainer {
     if (input_.size() >= values) return;
     input_ = device_memory<float>{api, values};
     classes_ = device_memory<std::uint8_t>{api, static_cast<std::size_t>(batch)};
-    terms_ = device_memory<double>{api, 4 * static_cast<std::size_t>(batch)};
     set_zero(contexts_->stream(), input_.values());
   }
   [[nodiscard]] view<float, 4, device_space> input(int batch, int side) const {
@@ -332,62 +358,83 @@ class device_trainer {
 
   template <class Training>
   void queue_batch(state const& at, Training& training, std::ptrdiff_t batches) {
-    auto& device = contexts_->template get<cuda>();
+    auto const& queue = contexts_->stream();
     auto const& slot = slots_[static_cast<std::size_t>(queued_ % most_batches_ahead)];
     int const count = training.count(queued_);
     int const side = training.options().window;
     gradient_of_.prepare(contexts_->api(), count, side);
+    auto& inputs = *slot.inputs.data();
+    auto const place = training.place(queued_);
+    std::memcpy(inputs.place.data(), &place, sizeof place);
+    inputs.rate = static_cast<float>(
+        detail::rate_of_step(optimizer_, schedule_.rate_of(at.epoch, queued_, batches), updates_));
+    counter_rng const dropout{schedule_.seed, stream::dropout};
+    auto const random = dropout.fork(static_cast<std::uint64_t>(updates_));
+    for (std::size_t k = 0; k < inputs.random.size(); ++k) inputs.random[k] = random.fork(k);
+    copy(queue, view<step_inputs const, 1>{slot.inputs.values()}, inputs_.values());
+    if (count == training.options().batch_size)
+      queue_full_step(training, count, side);
+    else
+      queue_step(training, count, side);
+    copy(queue, view<double const, 1, device_space>{totals_.values()}, slot.totals.values());
+    slot.done.record(queue);
+    ++updates_;
+    ++queued_;
+  }
+
+  // The first step runs call by call, by which everything is loaded, and is recorded then; so is
+  // the next one when memory that the record points to has been exchanged for larger one.
+  template <class Training>
+  void queue_full_step(Training& training, int count, int side) {
+    addresses const here{contexts_->template get<cuda>().scratch.data(), input_.data()};
+    if (!recorded_.empty() && here == recorded_with_) {
+      recorded_.launch(contexts_->stream());
+      return;
+    }
+    queue_step(training, count, side);
+    recorded_ = {contexts_->stream(), [&] { queue_step(training, count, side); }};
+    recorded_with_ = here;
+  }
+
+  template <class Training>
+  void queue_step(Training& training, int count, int side) {
+    auto& device = contexts_->template get<cuda>();
     auto const x = input(count, side);
     auto const classes = classes_.values().block({0}, {count});
-    training.gather(queued_, x, classes);
-    counter_rng const dropout{schedule_.seed, stream::dropout};
+    auto* const inputs = inputs_.data();  // of the device: only addresses are formed here
+    auto const* const place =
+        reinterpret_cast<typename Training::place_type const*>(inputs->place.data());
+    training.gather({place, {1}}, x, classes);
     view<float const, 1, device_space> const parameters{parameters_.values()};
-    gradient_of_.forward(count, layout_, parameters, x,
-                         dropout.fork(static_cast<std::uint64_t>(updates_)));
-    queue_loss(slot, count, classes);
+    gradient_of_.forward(
+        count, layout_, parameters, x,
+        {inputs->random.data(), {static_cast<std::ptrdiff_t>(inputs->random.size())}});
+    device.launch({1, 1}, cross_entropy_loss<>{detail::pixels(gradient_of_.logits(count)), classes,
+                                               class_weights_.values(),
+                                               detail::pixels(gradient_of_.logits_gradient(count)),
+                                               totals_.values()});
     gradient_of_.backward(count, layout_, parameters, x, gradient_.values());
     auto const gradient = view<float const, 1, device_space>{gradient_.values()};
     device.launch({1, parts_of_a_search}, find_not_finite<>{gradient, found_.values()});
-    device.launch({1, 1}, judge_step<>{found_.values(), slot.device.values(), stop_.values()});
-    auto const keep = static_cast<float>(schedule_.statistics_momentum);
-    auto const take = static_cast<float>(1.0 - schedule_.statistics_momentum);
+    device.launch({1, 1}, judge_step<>{found_.values(), totals_.values(), stop_.values()});
     step_values<device_space> const values{parameters_.values(),
                                            gradient,
                                            memory_.values(),
                                            rules_.values(),
                                            stop_.values(),
+                                           {&inputs->rate, {1}},
                                            static_cast<float>(2.0 * schedule_.l2),
-                                           keep,
-                                           take};
+                                           static_cast<float>(schedule_.statistics_momentum),
+                                           static_cast<float>(1.0 - schedule_.statistics_momentum)};
     device.launch(flat_extent(parameters_.values().size()),
-                  detail::device_step(optimizer_, values,
-                                      schedule_.rate_of(at.epoch, queued_, batches), updates_));
-    copy(contexts_->stream(), view<double const, 1, device_space>{slot.device.values()},
-         slot.host.values());
-    slot.done.record(contexts_->stream());
-    ++updates_;
-    ++queued_;
-  }
-
-  void queue_loss(totals_slot const& slot, int count,
-                  view<std::uint8_t const, 1, device_space> classes) {
-    auto& device = contexts_->template get<cuda>();
-    auto const logits = gradient_of_.logits(count);
-    auto const slopes = gradient_of_.logits_gradient(count);
-    view<double, 2, device_space> const terms{terms_.data(), {count, 4}};
-    device.launch(flat_extent(count),
-                  cross_entropy_outputs<>{detail::pixels(logits), classes, class_weights_.values(),
-                                          detail::pixels(slopes), terms});
-    device.launch({1, 4}, add_terms<>{terms, slot.device.values()});
-    device.launch(flat_extent(slopes.size()),
-                  divide_by_weight<>{slot.device.values(), detail::flat(slopes)});
+                  detail::device_step_of(optimizer_, values));
   }
 
   // Waits for the oldest batch that is queued and takes its sums.
   void finish_batch(state const& at) {
     auto const& slot = slots_[static_cast<std::size_t>(finished_ % most_batches_ahead)];
     slot.done.synchronize();
-    double const* const totals = slot.host.data();
+    double const* const totals = slot.totals.data();
     if (totals[4] != 0.0) {
       // This step and those behind it were not taken.
       auto const stopped = finished_;
@@ -461,11 +508,19 @@ class device_trainer {
   detail::device_gradient gradient_of_;
   device_network<float> validation_net_;
   detail::device_layout layout_;
-  std::vector<totals_slot> slots_;
+  std::vector<batch_slot> slots_;
   device_memory<float> parameters_, gradient_, memory_, input_;
   device_memory<parameter_rule> rules_;
-  device_memory<double> class_weights_, terms_;
+  device_memory<double> class_weights_, totals_;
+  device_memory<step_inputs> inputs_;
   device_memory<std::uint8_t> classes_, found_, stop_;
+  struct addresses {
+    void const* scratch;
+    void const* input;
+    friend bool operator==(addresses const&, addresses const&) = default;
+  };
+  recorded_work recorded_;
+  addresses recorded_with_{};
   // Where the run stands: batches of the epoch that are queued and finished, and what they gave.
   std::ptrdiff_t queued_ = 0;
   std::ptrdiff_t finished_ = 0;
