@@ -157,6 +157,63 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(batch_norm, T, stored_types) {
     }
 }
 
+// A pooling that runs within the layer gives what the two give one after the other, ties included.
+BOOST_AUTO_TEST_CASE_TEMPLATE(batch_norm_with_a_pool_behind_it, T, stored_types) {
+  using kernel = septum::kernel<septum::cuda, kind::batch_norm, T>;
+  for (auto const values : {normal_values, integer_values})
+    for (bool const relu : {false, true}) {
+      layer_problem norm{.batch = 3, .training = true};
+      norm.in = norm.out = {8, 14, 36};
+      norm.relu = relu;
+      layer_problem pool{.batch = 3, .in = norm.out, .out = {4, 7, 36}, .training = true};
+      pool.geometry = {2, 2, 1};
+      auto pooled = norm;
+      pooled.pool = pool.geometry;
+      pooled.out = pool.out;
+      BOOST_TEST_REQUIRE(kernel::takes_pool(pooled));
+      auto given = make_case(norm, 4 * 36, positive_values);
+      given.x = values(given.x.size(), 4);
+      auto behind = make_case(pool, 0, normal_values);
+      for (auto* const each : {&given.x, &given.parameters, &behind.dy})
+        *each = restored(stored<T>(*each));
+      // The map between the two as the device would store it.
+      behind.x =
+          restored(stored<T>(run_layer<septum::reference, kind::batch_norm, double>(given).output));
+      auto const expected_pool = run_layer<septum::reference, kind::max_pool, double>(behind);
+      given.dy = expected_pool.dx;
+      auto const expected = run_layer<septum::reference, kind::batch_norm, double>(given);
+
+      device d;
+      auto const x = upload(d.stream, stored<T>(given.x));
+      auto const dy = upload(d.stream, stored<T>(behind.dy));
+      auto const parameters = upload(d.stream, stored<T>(given.parameters));
+      auto const random = upload(d.stream, std::vector<septum::counter_rng>{{1, 2}});
+      septum::device_memory<T> const y{d.api, behind.dy.size()};
+      septum::device_memory<T> const dx{d.api, given.x.size()};
+      septum::device_memory<T> const gradient{d.api, given.parameters.size()};
+      using map = septum::view<T, 4, septum::device_space>;
+      map const in{x.data(), {3, 8, 14, 36}};
+      map const out{y.data(), {3, 4, 7, 36}};
+      auto const plan = kernel::prepare(d.context, pooled);
+      auto saved = kernel::make_saved(d.context, plan);
+      auto const packed = kernel::pack(d.context, plan, parameters.values());
+      kernel::forward_train(d.context, plan, packed, saved, in, out,
+                            septum::device_step{random.values()});
+      kernel::backward(d.context, plan, packed, saved, in, out, {dy.data(), {3, 4, 7, 36}},
+                       {dx.data(), {3, 8, 14, 36}}, gradient.values());
+      BOOST_TEST(relative_difference(restored(download(d.stream, y)), expected_pool.output) <
+                 tolerance<T>());
+      BOOST_TEST(relative_difference(restored(download(d.stream, dx)), expected.dx) <
+                 tolerance<T>());
+      BOOST_TEST(relative_difference(restored(download(d.stream, gradient)), expected.dparameters) <
+                 tolerance<T>());
+      BOOST_TEST(d.host.faults.empty());
+    }
+  layer_problem odd{.batch = 1, .in = {7, 8, 8}, .out = {3, 4, 8}, .training = true};
+  odd.pool = {2, 2, 1};
+  BOOST_TEST(!kernel::takes_pool(odd));
+}
+
 // A mean that is a thousand deviations away leaves the variance all its digits.
 BOOST_AUTO_TEST_CASE(batch_norm_of_values_far_from_zero) {
   layer_problem problem{.batch = 20, .training = true};

@@ -136,6 +136,20 @@ BOOST_AUTO_TEST_CASE(gradients_without_engine_run_by_own_kernels) {
   BOOST_TEST(d.library.workspaces.size() == 2U);
 }
 
+// A window over its whole input is asked for as a product.
+BOOST_AUTO_TEST_CASE(a_layer_that_sees_its_whole_input_is_a_product) {
+  auto const problem = conv_problem(5, 1, 1, 9, 6, 3, 1, true);
+  auto const product = septum::as_covering_product(problem);
+  BOOST_TEST(product.geometry.kernel == 1);
+  BOOST_TEST(product.in.channels == 81);
+  BOOST_TEST(septum::as_covering_product(conv_problem(5, 1, 2, 9, 6, 3, 1, true)).geometry.kernel ==
+             3);
+  auto const given = make_case(problem, conv_parameters(problem), integer_values);
+  device d;
+  check<float>(d.run<float>(given), given);
+  BOOST_TEST(d.library.workspaces.size() == 4U);
+}
+
 BOOST_AUTO_TEST_CASE(a_float_is_the_sum_of_what_tensor_cores_take) {
   for (float const value : normal_floats(1000)) {
     septum::split_float const parts{value};

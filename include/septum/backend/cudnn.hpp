@@ -300,17 +300,23 @@ struct kernel<cudnn, kind::conv, T> {
     return problem;
   }
   // Layers with few channels on one side leave tensor cores idle and are bound by memory. Whole
-  // floats septum's own products multiply faster than cuDNN.
+  // floats septum's own products multiply faster than cuDNN, where there are pixels enough for
+  // every multiprocessor; in inference everywhere, since tiles must not change a byte.
   static bool own_is_better(context<cudnn> const& ctx, layer_problem const& problem) {
     constexpr int least_channels = 8;
+    constexpr std::ptrdiff_t least_pixels = 4096;
+    auto const pixels =
+        static_cast<std::ptrdiff_t>(problem.batch) * problem.out.height * problem.out.width;
+    bool const enough = !problem.training || pixels >= least_pixels;
     return problem.in.channels < least_channels ||
-           (whole_floats(ctx) && own::in_products(problem)) ||
+           (whole_floats(ctx) && enough && own::in_products(problem)) ||
            (!problem.training && own::few(problem));
   }
   static std::shared_ptr<detail::cudnn_plan const> find(context<cudnn>& ctx,
                                                         layer_problem const& problem,
                                                         detail::cudnn_pass pass) {
-    return ctx.session->plan(detail::convolution_graph(problem, pass, detail::cudnn_data_type<T>));
+    return ctx.session->plan(
+        detail::convolution_graph(as_covering_product(problem), pass, detail::cudnn_data_type<T>));
   }
   static std::ptrdiff_t weights(layer_problem const& problem) {
     return static_cast<std::ptrdiff_t>(problem.out.channels) * problem.geometry.kernel *

@@ -38,11 +38,25 @@ struct layer_problem {
   /// False where a batch_norm follows, which takes the mean away: the gradient of the bias is zero
   /// then, and a kernel may leave its place as it is.
   bool bias_gradient = true;
+  /// batch_norm only, where its kernel says that it takes it: what passes through relu passes
+  /// through this max pooling as well, and `out` is what that leaves.
+  window pool{};
   double dropout_rate = 0.0;                                          ///< dropout only
   convolution_algorithm convolution = convolution_algorithm::direct;  ///< convolutions only
   map_scalar in_scalar = map_scalar::f32;   ///< kernels for bfloat16 only: of x and dx
   map_scalar out_scalar = map_scalar::f32;  ///< the same of y and dy
 };
+
+/// Without a map around it, a window that covers its whole input is a product: a window of one
+/// pixel over pixels that have all the values. Maps and parameters have the same bytes either way.
+[[nodiscard]] constexpr layer_problem as_covering_product(layer_problem problem) {
+  if (problem.out.height != 1 || problem.out.width != 1 || problem.geometry.dilation != 1 ||
+      problem.in.height != problem.geometry.kernel || problem.in.width != problem.geometry.kernel)
+    return problem;
+  problem.in = {1, 1, static_cast<int>(problem.in.size())};
+  problem.geometry.kernel = 1;
+  return problem;
+}
 
 // The contract of kernel<B, Kind, T>. Maps are contiguous view<T, 4> with axes batch, row, column,
 // channel. `parameters` is the layer's slice of the flat blob (nn/layers.hpp says its order).
@@ -63,6 +77,10 @@ struct layer_problem {
 // A kernel whose scratch memory may be larger than the layer's maps adds
 //
 //   static std::size_t scratch_bytes(context<B> const&, layer_problem const&);
+//
+// A kernel of batch_norm that can run a max_pool behind it as its own adds
+//
+//   static bool   takes_pool(layer_problem const&);
 //
 // A kernel that trains adds
 //

@@ -32,6 +32,8 @@ class device_layer {
   virtual void prepare(layer_problem const& problem) = 0;
   /// First row and column of every call's output are multiples of it in the whole map.
   [[nodiscard]] virtual int grid(layer_problem const& problem) = 0;
+  /// Whether the layer runs the pooling of the problem as its own.
+  [[nodiscard]] virtual bool takes_pool(layer_problem const& problem) const = 0;
   virtual void forward(view<T const, 1, device_space> parameters, const_map x, map y) = 0;
   virtual void forward_train(view<T const, 1, device_space> parameters, const_map x, map y,
                              device_step step) = 0;
@@ -56,6 +58,11 @@ class device_kernel_layer final : public device_layer<T> {
     if constexpr (requires { kernel_type::grid(*context_, problem); })
       return kernel_type::grid(*context_, problem);
     return 1;
+  }
+  bool takes_pool([[maybe_unused]] layer_problem const& problem) const override {
+    if constexpr (requires { kernel_type::takes_pool(problem); })
+      return kernel_type::takes_pool(problem);
+    return false;
   }
   void forward(values parameters, const_map x, map y) override {
     kernel_type::forward(*context_, plan_, kernel_type::pack(*context_, plan_, parameters), x, y);

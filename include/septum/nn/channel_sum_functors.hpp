@@ -72,11 +72,12 @@ struct sum_channel_parts {
   template <class Channel>
   SEPTUM_HD void add_pixels(Channel const& channel, int part, int row,
                             double (&sums)[Terms::count]) const {
-    constexpr int ahead = 8;
+    using loaded_values = decltype(channel.load(std::ptrdiff_t{0}));
+    constexpr int ahead = sizeof(loaded_values) > 8 ? 2 : 8;
     std::ptrdiff_t pixel = pixels * part / parts.extent(0) + row;
     std::ptrdiff_t const last = pixels * (part + 1) / parts.extent(0);
     for (; pixel + (ahead - 1) * down < last; pixel += ahead * down) {
-      decltype(channel.load(pixel)) loaded[ahead];
+      loaded_values loaded[ahead];
       for (int k = 0; k < ahead; ++k) loaded[k] = channel.load(pixel + k * down);
       for (int k = 0; k < ahead; ++k) channel.add(loaded[k], sums);
     }

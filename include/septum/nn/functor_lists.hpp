@@ -6,6 +6,7 @@
 #include <septum/nn/channel_sum_functors.hpp>
 #include <septum/nn/convolution_functors.hpp>
 #include <septum/nn/functors.hpp>
+#include <septum/nn/pooled_batch_norm_functors.hpp>
 #include <septum/nn/product_functors.hpp>
 #include <septum/nn/weight_gradient_functors.hpp>
 #include <septum/nn/winograd_functors.hpp>
@@ -25,7 +26,8 @@ using layer_functors = functor_list<
     finish_channel_sums<batch_statistics<T>>, running_statistics<T>, batch_normalise<T, 1>,
     batch_normalise<T, batch_norm_pack>, sum_channel_parts<batch_gradient_terms<T>>,
     finish_channel_sums<batch_norm_parameter_gradient<T>>, batch_norm_input_gradient<T, 1>,
-    batch_norm_input_gradient<T, batch_norm_pack>>;
+    batch_norm_input_gradient<T, batch_norm_pack>, batch_normalise_pool<T, batch_norm_pack>,
+    sum_channel_parts<pooled_gradient_terms<T>>, pooled_input_gradient<T, batch_norm_pack>>;
 
 /// Kernels that belong to no stored type.
 using common_functors =

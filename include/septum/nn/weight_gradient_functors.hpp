@@ -6,6 +6,7 @@
 #include <septum/nn/channel_sum_functors.hpp>
 
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 /// Gradients of a convolution's weights as block kernels.
@@ -22,7 +23,7 @@ struct few_channel_weight_gradient {
   static constexpr int across = 32;              ///< threads over filters
   static constexpr int down = threads / across;  ///< threads over rows
   static constexpr int taps = Kernel * Kernel * Channels;
-  static constexpr int residents = taps <= 20 ? 4 : 2;
+  static constexpr int residents = taps <= 20 ? 3 : 2;
 
   view<float const, 4, Space> x;
   view<float const, 4, Space> dy;
@@ -98,17 +99,35 @@ struct few_channel_weight_gradient {
     std::ptrdiff_t const filters = dy.extent(3);
     window_columns columns;
     for (int j = 0; j + 1 < Kernel; ++j) load_column(columns, j, corner, j);
-    // Columns keep their places in registers while the window moves on: one turn for each place.
-    auto const turn = [&]<int... Shift>(std::integer_sequence<int, Shift...>, std::ptrdiff_t at) {
-      auto const step = [&]<int Here>(std::integral_constant<int, Here>) {
-        if (at + Here >= width) return;
-        load_column(columns, (Here + Kernel - 1) % Kernel, corner, at + Here + Kernel - 1);
-        add_window<Here>(columns, slopes[(at + Here) * filters], sums);
-      };
-      (step(std::integral_constant<int, Shift>{}), ...);
+    std::ptrdiff_t at = 0;
+    for (; at + Kernel <= width; at += Kernel)
+      add_group(columns, corner, slopes, at, filters, sums);
+    // What is left of the row, pixel by pixel: columns move on to their places in the window.
+    for (; at < width; ++at) {
+      load_column(columns, Kernel - 1, corner, at + Kernel - 1);
+      add_window<0>(columns, slopes[at * filters], sums);
+      for (int j = 0; j + 1 < Kernel; ++j)
+        for (int i = 0; i < Kernel; ++i) columns[j][i] = columns[j + 1][i];
+    }
+  }
+  // As many pixels as the window has columns, which so keep their places in registers. All is
+  // loaded before the first of it is used: a thread waits long for each.
+  SEPTUM_HD void add_group(window_columns& columns, float const* corner, float const* slopes,
+                           std::ptrdiff_t at, std::ptrdiff_t filters, float (&sums)[taps]) const {
+    window_columns next;
+    float slope[Kernel];
+    for (int j = 0; j < Kernel; ++j) {
+      load_column(next, j, corner, at + j + Kernel - 1);
+      slope[j] = slopes[(at + j) * filters];
+    }
+    auto const step = [&]<int Shift>(std::integral_constant<int, Shift>) {
+      for (int i = 0; i < Kernel; ++i) columns[(Shift + Kernel - 1) % Kernel][i] = next[Shift][i];
+      add_window<Shift>(columns, slope[Shift], sums);
     };
-    for (std::ptrdiff_t at = 0; at < width; at += Kernel)
-      turn(std::make_integer_sequence<int, Kernel>{}, at);
+    [&]<int... Shift>(std::integer_sequence<int, Shift...>) {
+      (step(std::integral_constant<int, Shift>{}), ...);
+    }
+    (std::make_integer_sequence<int, Kernel>{});
   }
 };
 

@@ -76,21 +76,21 @@ class device_gradient {
     if (!is_new) return;
     try {
       auto& made = found->second;
-      made.rows = assembly_.rows(side, side);
-      made.layers = assembly_.make_layers();
-      for (std::size_t k = 0; k < made.layers.size(); ++k) {
-        auto problem =
-            make_problem(made.rows[k], made.layers[k].relu, made.layers[k].dropout_rate, batch);
-        problem.training = true;
-        problem.input_gradient = k > 0;
-        problem.bias_gradient =
-            k + 1 == made.layers.size() || made.layers[k + 1].name != batch_norm::name;
-        made.layers[k].layer->prepare(problem);
-        made.maps.emplace_back(api, made.rows[k].out.size() * static_cast<std::size_t>(batch));
-      }
+      made.batch = batch;
+      auto const rows = assembly_.rows(side, side);
+      auto layers = assembly_.make_layers();
       std::array<std::size_t, 2> largest{};
-      for (std::size_t k = 0; k < made.layers.size(); ++k)
-        largest[k % 2] = std::max(largest[k % 2], made.maps[k].size());
+      for (std::size_t k = 0; k < layers.size(); ++k) {
+        std::size_t const number = k;
+        auto const problem = training_problem(rows, layers, k, batch);
+        if (problem.pool != window{}) ++k;  // runs within the layer before it
+        auto& step = made.steps.emplace_back(number, problem.out, std::move(layers[number].layer));
+        step.layer->prepare(problem);
+        auto const values = problem.out.size() * static_cast<std::size_t>(batch);
+        step.map = device_memory<float>{api, values};
+        auto& buffer = largest[(made.steps.size() - 1) % 2];
+        buffer = std::max(buffer, values);
+      }
       for (std::size_t k = 0; k < 2; ++k) made.gradients[k] = device_memory<float>{api, largest[k]};
     } catch (...) {
       runs_.erase(found);
@@ -102,51 +102,76 @@ class device_gradient {
                view<float const, 1, device_space> parameters, const_map x,
                view<counter_rng const, 1, device_space> random) {
     auto& run = runs_.at(batch);
-    for (std::size_t k = 0; k < run.layers.size(); ++k)
-      run.layers[k].layer->forward_train(layout.of_layer(parameters, k), run.input(k, x),
-                                         run.output(k),
-                                         random.block({static_cast<std::ptrdiff_t>(k)}, {1}));
+    for (std::size_t k = 0; k < run.steps.size(); ++k) {
+      auto& step = run.steps[k];
+      step.layer->forward_train(layout.of_layer(parameters, step.number), run.input(k, x),
+                                run.output(k),
+                                random.block({static_cast<std::ptrdiff_t>(step.number)}, {1}));
+    }
   }
   void backward(int batch, device_layout const& layout,
                 view<float const, 1, device_space> parameters, const_map x,
                 view<float, 1, device_space> gradient) {
     auto& run = runs_.at(batch);
-    for (std::size_t k = run.layers.size(); k-- > 0;)
-      run.layers[k].layer->backward(layout.of_layer(parameters, k), run.input(k, x), run.output(k),
-                                    run.slope(k, k), k > 0 ? run.slope(k - 1, k - 1) : map{},
-                                    layout.of_layer(gradient, k));
+    for (std::size_t k = run.steps.size(); k-- > 0;) {
+      auto& step = run.steps[k];
+      step.layer->backward(layout.of_layer(parameters, step.number), run.input(k, x), run.output(k),
+                           run.slope(k), k > 0 ? run.slope(k - 1) : map{},
+                           layout.of_layer(gradient, step.number));
+    }
   }
   /// Output of the last layer, and where its gradient has to be put.
   [[nodiscard]] const_map logits(int batch) {
     auto& run = runs_.at(batch);
-    return run.output(run.layers.size() - 1);
+    return run.output(run.steps.size() - 1);
   }
   [[nodiscard]] map logits_gradient(int batch) {
     auto& run = runs_.at(batch);
-    return run.slope(run.layers.size() - 1, run.layers.size() - 1);
+    return run.slope(run.steps.size() - 1);
   }
 
  private:
+  // A layer, or two that run as one.
+  struct prepared_step {
+    std::size_t number;  // of the layer in the net
+    shape out;
+    std::unique_ptr<device_layer<float>> layer;
+    device_memory<float> map{};
+  };
   struct prepared_batch {
-    std::vector<layer_row> rows;
-    std::vector<device_layer_entry<float>> layers;
-    std::vector<device_memory<float>> maps;
+    int batch = 0;
+    std::vector<prepared_step> steps;
     std::array<device_memory<float>, 2> gradients{};
 
-    [[nodiscard]] map shaped(float* data, std::size_t k) const {
-      auto const& out = rows[k].out;
-      auto const batch = static_cast<std::ptrdiff_t>(maps[k].size() / out.size());
-      return {data, {batch, out.height, out.width, out.channels}};
-    }
     [[nodiscard]] const_map input(std::size_t k, const_map x) const {
       return k == 0 ? x : const_map{output(k - 1)};
     }
-    [[nodiscard]] map output(std::size_t k) const { return shaped(maps[k].data(), k); }
-    // Gradient of the output of layer k; buffers take turns.
-    [[nodiscard]] map slope(std::size_t buffer, std::size_t k) const {
-      return shaped(gradients[buffer % 2].data(), k);
+    [[nodiscard]] map output(std::size_t k) const { return shaped(steps[k].map.data(), k); }
+    // Gradient of the output of a step; two buffers take turns.
+    [[nodiscard]] map slope(std::size_t k) const { return shaped(gradients[k % 2].data(), k); }
+
+   private:
+    [[nodiscard]] map shaped(float* data, std::size_t k) const {
+      auto const& out = steps[k].out;
+      return {data, {batch, out.height, out.width, out.channels}};
     }
   };
+
+  // What layer k has to do, with the pooling behind it where it takes that.
+  static layer_problem training_problem(std::span<layer_row const> rows,
+                                        std::span<device_layer_entry<float> const> layers,
+                                        std::size_t k, int batch) {
+    auto problem = make_problem(rows[k], layers[k].relu, layers[k].dropout_rate, batch);
+    problem.training = true;
+    problem.input_gradient = k > 0;
+    if (k + 1 == layers.size()) return problem;
+    problem.bias_gradient = layers[k + 1].name != batch_norm::name;
+    if (layers[k + 1].name != max_pool<2>::name) return problem;
+    auto pooled = problem;
+    pooled.pool = rows[k + 1].geometry;
+    pooled.out = rows[k + 1].out;
+    return layers[k].layer->takes_pool(pooled) ? pooled : problem;
+  }
 
   device_assembly<float> assembly_;
   std::map<int, prepared_batch> runs_;
