@@ -8,9 +8,11 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <numeric>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -105,6 +107,7 @@ struct row_case {
 
   std::vector<bfloat16> x{};
   std::vector<bfloat16> weights{};
+  std::vector<bfloat16> pieces{};  // the weights as matrix registers take them
   std::vector<float> start{};
 
   void fill() {
@@ -114,12 +117,24 @@ struct row_case {
     weights = random_halves(size(window * window * channels * filters), 2);
     for (double const value : normal_values(size(filters), 3))
       start.push_back(static_cast<float>(value));
+    // A step of the walk is one pixel here, whatever the dilation.
+    detail::bfloat16_walk const walk{{.kernel = 1}, channels, true};
+    for (int step = 0; step < window * window; ++step)
+      for (int k = 0; k < walk.padded(); ++k) {
+        int const pair = walk.pair_of(k);
+        auto const from = weights.begin() + (step * channels / 2 + pair) * filters * 2;
+        if (pair < 0)
+          pieces.insert(pieces.end(), size(filters) * 2, bfloat16{});
+        else
+          pieces.insert(pieces.end(), from, from + filters * 2);
+      }
   }
   /// The run from pixel `first` on, into `y` with `exist` values a pixel.
-  [[nodiscard]] bfloat16_row row(void* y, int first, int count) const {
+  [[nodiscard]] bfloat16_row row(std::vector<bfloat16> const& values, void* y, int first,
+                                 int count) const {
     std::ptrdiff_t const columns = pixels + (window - 1) * dilation;
     bfloat16_row result{.x = x.data() + first * channels,
-                        .weights = weights.data(),
+                        .weights = values.data(),
                         .start = start.data(),
                         .y = y,
                         .pixels = count,
@@ -144,13 +159,13 @@ template <class Out>
 std::vector<Out> by_registers(row_case const& given, int first, int count) {
   amx_in_memory amx;
   std::vector<Out> y(static_cast<std::size_t>(count * given.exist));
-  detail::multiply_by_amx<Out>(amx, given.row(y.data(), first, count), given.filters);
+  detail::multiply_by_amx<Out>(amx, given.row(given.pieces, y.data(), first, count), given.filters);
   return y;
 }
 template <class Out>
 std::vector<Out> by_rows(row_case const& given) {
   std::vector<Out> y(static_cast<std::size_t>(given.pixels * given.exist));
-  detail::multiply_row<Out>(given.row(y.data(), 0, given.pixels), given.filters);
+  detail::multiply_row<Out>(given.row(given.weights, y.data(), 0, given.pixels), given.filters);
   return y;
 }
 
@@ -165,17 +180,25 @@ std::vector<double> as_doubles(std::vector<Out> const& values) {
 
 BOOST_AUTO_TEST_SUITE(bfloat16_amx)
 
-BOOST_AUTO_TEST_CASE(as_many_as_divide) {
-  BOOST_TEST(detail::amx_divisor(16) == 16);
-  BOOST_TEST(detail::amx_divisor(32) == 16);
-  BOOST_TEST(detail::amx_divisor(100) == 10);
-  BOOST_TEST(detail::amx_divisor(24) == 12);
-  BOOST_TEST(detail::amx_divisor(8) == 8);
-  BOOST_TEST(detail::amx_divisor(17) == 1);
-  BOOST_TEST(detail::amx_divisor(1) == 1);
-  BOOST_TEST(detail::suits_amx(100));
+BOOST_AUTO_TEST_CASE(pieces_of_a_pixel) {
+  for (int const pairs : {4, 8, 16, 17, 24, 32, 100}) {
+    detail::amx_pieces const pieces{pairs};
+    BOOST_TEST(pieces.width == std::min(pairs, 16));
+    // Every pair has one weight and no piece goes beyond the pixel.
+    detail::bfloat16_walk const walk{{.kernel = 1}, 2 * pairs, true};
+    std::vector<int> found;
+    for (int k = 0; k < walk.padded(); ++k)
+      if (int const pair = walk.pair_of(k); pair >= 0) found.push_back(pair);
+    std::vector<int> all(static_cast<std::size_t>(pairs));
+    std::iota(all.begin(), all.end(), 0);
+    BOOST_TEST(found == all, boost::test_tools::per_element());
+    for (int k = 0; k < pieces.count; ++k) {
+      BOOST_TEST(pieces.first(k) >= 0);
+      BOOST_TEST(pieces.first(k) + pieces.width <= pairs);
+    }
+  }
+  BOOST_TEST(detail::suits_amx(4));
   BOOST_TEST(!detail::suits_amx(3));
-  BOOST_TEST(!detail::suits_amx(17));
 }
 
 BOOST_AUTO_TEST_CASE(the_sums_of_the_vector_instructions) {
@@ -234,7 +257,7 @@ BOOST_AUTO_TEST_CASE(bytes_do_not_depend_on_the_run) {
 BOOST_AUTO_TEST_CASE(gradients_of_weights) {
   if (lacks_instructions()) return;
   for (auto const& [kernel, dilation] : {std::pair{1, 1}, {3, 1}, {3, 2}, {4, 1}})
-    for (auto const& [channels, filters] : {std::pair{32, 64}, {40, 3}, {200, 20}})
+    for (auto const& [channels, filters] : {std::pair{32, 64}, {40, 3}, {2, 16}, {200, 20}})
       for (auto const& [batch, rows, columns] : {std::tuple{1, 70, 64}, {5, 3, 9}, {2, 2, 91}}) {
         auto const problem =
             conv_problem(batch, rows, columns, channels, filters, kernel, dilation, false);
@@ -278,7 +301,8 @@ BOOST_AUTO_TEST_CASE(registers_of_the_processor) {
       row_case given{.channels = channels, .pixels = pixels, .exist = 29, .relu = true};
       given.fill();
       std::vector<float> y(static_cast<std::size_t>(pixels * given.exist));
-      detail::multiply_by_amx<float>(amx, given.row(y.data(), 0, pixels), given.filters);
+      detail::multiply_by_amx<float>(amx, given.row(given.pieces, y.data(), 0, pixels),
+                                     given.filters);
       BOOST_TEST(relative_difference(as_doubles(y),
                                      as_doubles(by_registers<float>(given, 0, pixels))) <= 1e-6);
     }

@@ -27,7 +27,7 @@ struct bfloat16_gradient_layout {
   std::ptrdiff_t copies;     // pairs that start at even columns, and at odd ones where wanted
   std::ptrdiff_t halo;       // rows of the input beyond one per row of the output
   std::ptrdiff_t rows;       // of output that are in work together
-  std::ptrdiff_t channels;
+  std::ptrdiff_t channels;   // some of zeros behind the input's
   bool by_amx;
 
   explicit bfloat16_gradient_layout(layer_problem const& problem,
@@ -44,6 +44,7 @@ struct bfloat16_gradient_layout {
     if (out_pairs > amx_side && has_amx)
       out_pairs = (out_pairs + amx_side - 1) / amx_side * amx_side;
     by_amx = has_amx && suits_amx(out_pairs);
+    if (by_amx && channels > amx_side) channels = (channels + amx_side - 1) / amx_side * amx_side;
     columns = by_amx ? halo + 2 * out_pairs : problem.in.width / 2 * 2 + 2;
     copies = !by_amx && g.kernel > 1 && g.dilation % 2 == 1 ? 2 : 1;
     std::ptrdiff_t const row_bytes = 2 * columns * channels * copies + 4 * out_pairs * filters;
@@ -181,7 +182,7 @@ class bfloat16_gradient_part {
   // Rows of the input as (row, channel, column).
   void turn_input(bfloat16 const* x, std::ptrdiff_t rows) const {
     constexpr std::ptrdiff_t together = 32;  // columns, whose pixels stay in the first cache
-    std::ptrdiff_t const channels = layout_.channels;
+    std::ptrdiff_t const channels = problem_.in.channels;
     std::ptrdiff_t const width = problem_.in.width;
     for (std::ptrdiff_t r = 0; r < rows; ++r) {
       bfloat16* const to = x_pairs_ + r * layout_.in_row();
@@ -194,6 +195,7 @@ class bfloat16_gradient_part {
       }
       for (std::ptrdiff_t k = 0; k < channels; ++k)
         std::fill_n(to + k * layout_.columns + width, layout_.columns - width, bfloat16{});
+      std::fill(to + channels * layout_.columns, to + layout_.in_row(), bfloat16{});
     }
   }
   void join_output(bfloat16 const* dy, bfloat16_rows const& gradient, std::ptrdiff_t rows) const {
@@ -257,7 +259,6 @@ void bfloat16_weights_gradient(exec::threads threads, layer_problem const& probl
                    std::min(layout.rows, last_row - row));
     }
   });
-  std::ptrdiff_t const depth = layout.taps * layout.channels;
   float* const total = part_of(0).totals();
   for_each_range(threads, layout.totals(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t k = 1; k < layout.parts(); ++k) {
@@ -265,12 +266,16 @@ void bfloat16_weights_gradient(exec::threads threads, layer_problem const& probl
       for (std::ptrdiff_t i = begin; i < end; ++i) total[i] += more[i];
     }
   });
+  std::ptrdiff_t const channels = problem.in.channels;
+  std::ptrdiff_t const depth = layout.taps * channels;
+  float const* const bias = total + layout.taps * layout.channels * layout.filters;
   for_each_range(threads, problem.out.channels, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t f = begin; f < end; ++f) {
-      for (std::ptrdiff_t i = 0; i < depth; ++i)
-        dparameters[static_cast<std::size_t>(f * depth + i)] = total[i * layout.filters + f];
-      dparameters[static_cast<std::size_t>(problem.out.channels * depth + f)] =
-          total[depth * layout.filters + f];
+      float* const to = dparameters.data() + f * depth;
+      for (std::ptrdiff_t tap = 0; tap < layout.taps; ++tap)
+        for (std::ptrdiff_t k = 0; k < channels; ++k)
+          to[tap * channels + k] = total[(tap * layout.channels + k) * layout.filters + f];
+      dparameters[static_cast<std::size_t>(problem.out.channels * depth + f)] = bias[f];
     }
   });
 }
