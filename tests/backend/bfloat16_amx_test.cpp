@@ -2,6 +2,7 @@
 // memory, with the arithmetic that the instructions are documented to have, stand in for them.
 #include <septum/backend/detail/bfloat16_amx.hpp>
 #include <septum/backend/detail/bfloat16_gradient.hpp>
+#include <septum/backend/detail/bfloat16_winograd.hpp>
 #include <septum/exec/buffer.hpp>
 #include <support/layer_run.hpp>
 #include <support/tolerance.hpp>
@@ -117,11 +118,10 @@ struct row_case {
     weights = random_halves(size(window * window * channels * filters), 2);
     for (double const value : normal_values(size(filters), 3))
       start.push_back(static_cast<float>(value));
-    // A step of the walk is one pixel here, whatever the dilation.
-    detail::bfloat16_walk const walk{{.kernel = 1}, channels, true};
+    detail::amx_pieces const dealt{channels / 2};
     for (int step = 0; step < window * window; ++step)
-      for (int k = 0; k < walk.padded(); ++k) {
-        int const pair = walk.pair_of(k);
+      for (int k = 0; k < dealt.padded(); ++k) {
+        int const pair = dealt.pair(k);
         auto const from = weights.begin() + (step * channels / 2 + pair) * filters * 2;
         if (pair < 0)
           pieces.insert(pieces.end(), size(filters) * 2, bfloat16{});
@@ -185,10 +185,9 @@ BOOST_AUTO_TEST_CASE(pieces_of_a_pixel) {
     detail::amx_pieces const pieces{pairs};
     BOOST_TEST(pieces.width == std::min(pairs, 16));
     // Every pair has one weight and no piece goes beyond the pixel.
-    detail::bfloat16_walk const walk{{.kernel = 1}, 2 * pairs, true};
     std::vector<int> found;
-    for (int k = 0; k < walk.padded(); ++k)
-      if (int const pair = walk.pair_of(k); pair >= 0) found.push_back(pair);
+    for (int k = 0; k < pieces.padded(); ++k)
+      if (int const pair = pieces.pair(k); pair >= 0) found.push_back(pair);
     std::vector<int> all(static_cast<std::size_t>(pairs));
     std::iota(all.begin(), all.end(), 0);
     BOOST_TEST(found == all, boost::test_tools::per_element());
@@ -285,6 +284,40 @@ BOOST_AUTO_TEST_CASE(gradients_of_weights) {
           BOOST_TEST(relative_difference(as_doubles(found), as_doubles(gradient(false, 1))) <=
                      4e-6);
           BOOST_TEST((gradient(true, 2) == found), "bytes with two threads");
+        }
+      }
+}
+
+// Winograd's products by matrix registers beside those by vector instructions: sums of the same
+// numbers in another order.
+BOOST_AUTO_TEST_CASE(products_of_winograd) {
+  if (lacks_instructions()) return;
+  for (auto const& [channels, filters] : {std::pair{32, 32}, {40, 48}, {64, 200}})
+    for (auto const& [kernel, dilation] : {std::pair{3, 1}, {4, 2}})
+      for (int const threads : {1, 2}) {
+        auto const problem =
+            conv_problem(1, 23, 41, channels, filters, kernel, dilation, channels == 40);
+        auto const halves = random_halves(problem.in.size(), 6);
+        std::vector<float> parameters;
+        for (double const value : normal_values(conv_parameters(problem), 7))
+          parameters.push_back(static_cast<float>(value));
+        septum::view<bfloat16 const, 4> const x{halves.data(),
+                                                {1, problem.in.height, problem.in.width, channels}};
+        auto const run = [&](bool by_amx) {
+          detail::bfloat16_winograd_weights const weights{problem, parameters, by_amx};
+          septum::buffer<std::byte> scratch;
+          scratch.reserve(detail::bfloat16_winograd_scratch_bytes(problem, {threads}));
+          std::vector<bfloat16> y(problem.out.size());
+          detail::bfloat16_winograd_convolve<amx_in_memory>(
+              {threads}, problem, weights, scratch.data(), x,
+              {y.data(), {1, problem.out.height, problem.out.width, filters}});
+          return as_doubles(y);
+        };
+        BOOST_TEST_CONTEXT("channels " << channels << " filters " << filters << " kernel "
+                                       << kernel) {
+          auto const found = run(true);
+          BOOST_TEST(relative_difference(found, run(false)) <= 1.0 / 256.0);
+          BOOST_TEST(found != std::vector<double>(found.size()));
         }
       }
 }

@@ -36,6 +36,12 @@ struct amx_pieces {
   }
   /// Pairs of all pieces, those that are there twice counted twice.
   [[nodiscard]] constexpr int padded() const { return count * width; }
+  /// The pair that one of those meets; negative for one that has met a weight before.
+  [[nodiscard]] constexpr int pair(int padded_pair) const {
+    int const piece = padded_pair / width;
+    int const met = first(piece) + padded_pair % width;
+    return met < piece * width ? -1 : met;
+  }
 };
 
 #if defined(__x86_64__)
@@ -129,10 +135,11 @@ struct amx_group {
   }
 };
 
-// A whole window for groups of pixels that begin at `first`, times one or two groups of filters.
+// A whole window for groups of pixels that begin at `first`, times one or two groups of filters;
+// `next` are weights that are wanted in the first cache meanwhile, or null.
 template <int Groups, int Count, class Registers>
 [[gnu::noinline]] void multiply_amx_block(Registers& amx, bfloat16_row const& row, int const* first,
-                                          amx_sums const& sums) {
+                                          amx_sums const& sums, bfloat16 const* next = nullptr) {
   constexpr int width = Count * amx_side;
   amx_pieces const pieces{row.pairs};
   std::ptrdiff_t const pixel_bytes = row.pixel_step * 2;
@@ -150,6 +157,9 @@ template <int Groups, int Count, class Registers>
       bfloat16 const* const x = row.x + i * row.row_step + j * row.column_step;
       std::ptrdiff_t k = 0;
       for (int left = pieces.count; left > 0; --left, k += 2 * amx_side, w += piece_weights) {
+        if (next != nullptr)
+          for (bfloat16 const* const end = next + piece_weights; next < end; next += 32)
+            __builtin_prefetch(next);
         bfloat16 const* const from = x + std::min(k, last_pair);
         amx.template load<6>(w, width * 4);
         if constexpr (Count == 2) amx.template load<7>(w + amx_side * 2, width * 4);
@@ -163,6 +173,11 @@ template <int Groups, int Count, class Registers>
   if constexpr (Groups > 1) amx_group<1, Count>::store(amx, sums);
   if constexpr (Groups > 2) amx_group<2, Count>::store(amx, sums);
   if constexpr (Groups > 3) amx_group<3, Count>::store(amx, sums);
+}
+
+// So many bits from the lowest on, 32 at most.
+constexpr __mmask32 first_filters(std::ptrdiff_t count) {
+  return count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - __mmask32{1};
 }
 
 // One or two registers of sums, stored as far as `filters` goes.
@@ -188,8 +203,7 @@ template <class Out, int Count>
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] inline void store_sums(
     bfloat16_row const& row, float const* sums, int first, int pixels) {
   __m512 const least = _mm512_set1_ps(row.relu ? 0.0F : -std::numeric_limits<float>::infinity());
-  auto const filters =
-      row.filters >= 32 ? ~__mmask32{0} : (__mmask32{1} << row.filters) - __mmask32{1};
+  __mmask32 const filters = first_filters(row.filters);
   bool const joined = row.period == std::numeric_limits<int>::max();
   for (int p = 0; p < pixels; ++p, sums += Count * amx_side) {
     std::ptrdiff_t const pixel = joined ? first + p : place_of(row, first + p);
@@ -214,42 +228,56 @@ void multiply_amx_pixels(Registers& amx, bfloat16_row const& row, int pixels, in
     store_sums<Out, Count>(row, sums + g * amx_side * width, first[g], pixels);
 }
 
-// Groups of pixels from number `group` on, whose sums go on with what is there.
+// The same for sums in float that stay as they are, and may go on with what is there.
 template <int Groups, int Count, class Registers>
-void add_amx_pixels(Registers& amx, bfloat16_row const& row, int group) {
+void sum_amx_pixels(Registers& amx, bfloat16_row const& row, int group) {
   int first[Groups];
   for (int g = 0; g < Groups; ++g) first[g] = (group + g) * amx_side;
   float* const sums = static_cast<float*>(row.y) + first[0] * row.out_step;
-  multiply_amx_block<Groups, Count>(amx, row, first, {sums, row.out_step, sums, row.out_step});
+  amx_sums const begin{row.accumulate ? sums : row.start, row.accumulate ? row.out_step : 0, sums,
+                       row.out_step};
+  multiply_amx_block<Groups, Count>(amx, row, first, begin,
+                                    group == 0 ? row.next_weights : nullptr);
 }
 
-template <class Out, int Count, class Registers>
-void multiply_by_amx(Registers& amx, bfloat16_row const& row) {
+// Calls run<groups>(number of the first) for all groups of a run, as many together as there are
+// registers for.
+template <int Count, class Registers, class Run>
+void for_each_amx_group(Registers& amx, bfloat16_row const& row, Run const& run) {
   constexpr int together = 4 / Count;
-  int const pixels = std::min(row.pixels, amx_side);
-  amx.configure(pixels, amx_pieces{row.pairs}.width);
-  auto const run = [&]<int Groups>(int group) {
-    if (row.accumulate)
-      add_amx_pixels<Groups, Count>(amx, row, group);
-    else
-      multiply_amx_pixels<Out, Groups, Count>(amx, row, pixels, group);
-  };
+  amx.configure(std::min(row.pixels, amx_side), amx_pieces{row.pairs}.width);
   int const groups = (row.pixels + amx_side - 1) / amx_side;
   int group = 0;
   for (; group + together <= groups; group += together) run.template operator()<together>(group);
   for (; group < groups; ++group) run.template operator()<1>(group);
 }
 
-/// All pixels of a run whose pairs lie side by side. Where its sums go on with what y holds, pixels
-/// are less than 16 or a multiple of it, and the missing filters of the block are there as well.
+/// All pixels of a run whose pairs lie side by side.
 /// @tparam Out    float or bfloat16
 /// @param filters of the block, the missing ones counted: one or two groups of 16
 template <class Out, class Registers>
 void multiply_by_amx(Registers& amx, bfloat16_row const& row, int filters) {
+  int const pixels = std::min(row.pixels, amx_side);
   if (filters > amx_side)
-    multiply_by_amx<Out, 2>(amx, row);
+    for_each_amx_group<2>(amx, row, [&]<int Groups>(int group) {
+      multiply_amx_pixels<Out, Groups, 2>(amx, row, pixels, group);
+    });
   else
-    multiply_by_amx<Out, 1>(amx, row);
+    for_each_amx_group<1>(amx, row, [&]<int Groups>(int group) {
+      multiply_amx_pixels<Out, Groups, 1>(amx, row, pixels, group);
+    });
+}
+
+/// The same for sums in float without relu that go on, if they are to, with what y holds. Pixels
+/// are less than 16 or a multiple of it, and the missing filters of the block are there as well.
+template <class Registers>
+void sum_by_amx(Registers& amx, bfloat16_row const& row, int filters) {
+  if (filters > amx_side)
+    for_each_amx_group<2>(
+        amx, row, [&]<int Groups>(int group) { sum_amx_pixels<Groups, 2>(amx, row, group); });
+  else
+    for_each_amx_group<1>(
+        amx, row, [&]<int Groups>(int group) { sum_amx_pixels<Groups, 1>(amx, row, group); });
 }
 
 #endif

@@ -34,13 +34,9 @@ struct bfloat16_walk {
   }
   /// Pairs of a step that there are weights for.
   [[nodiscard]] int padded() const { return by_amx ? amx_pieces{pairs}.padded() : pairs; }
-  /// Which pair meets a weight; negative for none.
-  [[nodiscard]] int pair_of(int weight) const {
-    if (!by_amx) return weight;
-    amx_pieces const pieces{pairs};
-    int const piece = weight / pieces.width;
-    int const pair = pieces.first(piece) + weight % pieces.width;
-    return pair < piece * pieces.width ? -1 : pair;
+  /// The pair that one of those meets; negative for none.
+  [[nodiscard]] int pair(int padded_pair) const {
+    return by_amx ? amx_pieces{pairs}.pair(padded_pair) : padded_pair;
   }
 };
 
@@ -79,7 +75,7 @@ struct bfloat16_weights {
         for (int k = 0; k < walk.padded(); ++k)
           for (int f = first; f < first + width(first); ++f)
             for (int half = 0; half < 2; ++half)
-              *to++ = bfloat16{value(f, step, walk.pair_of(k), half)};
+              *to++ = bfloat16{value(f, step, walk.pair(k), half)};
     for (int f = 0; f < static_cast<int>(padded); ++f)
       start.data()[f] = f < filters ? bias(f) : 0.0F;
   }

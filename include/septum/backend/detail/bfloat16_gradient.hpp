@@ -152,7 +152,7 @@ class bfloat16_gradient_part {
           if (layout_.by_amx) {
             row.x += shift;
             row.pixel_step = layout_.columns;
-            multiply_by_amx<float>(amx, row, static_cast<int>(width));
+            sum_by_amx(amx, row, static_cast<int>(width));
           } else {
             row.x += shift % 2 * layout_.copy_values() + shift / 2 * layout_.channels * 2;
             row.pixel_step = 2;
