@@ -204,10 +204,15 @@ template <class Out, int Count>
     bfloat16_row const& row, float const* sums, int first, int pixels) {
   __m512 const least = _mm512_set1_ps(row.relu ? 0.0F : -std::numeric_limits<float>::infinity());
   __mmask32 const filters = first_filters(row.filters);
-  bool const joined = row.period == std::numeric_limits<int>::max();
+  // As place_of says, without a division for every pixel.
+  int column = first % row.period;
+  std::ptrdiff_t place =
+      first / row.period * std::ptrdiff_t{row.valid} + std::min(column, row.valid);
   for (int p = 0; p < pixels; ++p, sums += Count * amx_side) {
-    std::ptrdiff_t const pixel = joined ? first + p : place_of(row, first + p);
-    if (pixel < 0) continue;
+    int const at = column;
+    column = at + 1 == row.period ? 0 : at + 1;
+    if (at >= row.valid) continue;
+    std::ptrdiff_t const pixel = place++;
     __m512 values[Count];
     for (int v = 0; v < Count; ++v)
       values[v] = _mm512_maskz_max_ps(0xFFFF, _mm512_loadu_ps(sums + v * amx_side), least);

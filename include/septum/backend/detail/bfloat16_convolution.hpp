@@ -64,18 +64,21 @@ struct bfloat16_weights {
     auto const padded = static_cast<std::size_t>(last_block() + width(last_block()));
     values.reserve(padded * static_cast<std::size_t>(terms) * 2);
     start.reserve(padded);
-    auto const value = [&](int f, int step, int pair, int half) {
-      int const at = 2 * pair + half;
-      bool const exists = f < filters && pair >= 0 && at % wide < channels;
-      return exists ? weight(f, step * step_taps + at / wide, at % wide) : 0.0F;
-    };
     bfloat16* to = values.data();
     for (int first = 0; first < filters; first += bfloat16_block)
       for (int step = 0; step < steps; ++step)
-        for (int k = 0; k < walk.padded(); ++k)
-          for (int f = first; f < first + width(first); ++f)
-            for (int half = 0; half < 2; ++half)
-              *to++ = bfloat16{value(f, step, walk.pair(k), half)};
+        for (int k = 0; k < walk.padded(); ++k, to += 2 * width(first)) {
+          std::fill_n(to, 2 * width(first), bfloat16{});
+          int const pair = walk.pair(k);
+          int const tap = step * step_taps + 2 * pair / wide;
+          int const channel = 2 * pair % wide;
+          if (pair < 0) continue;
+          for (int f = 0; f < std::min(width(first), filters - first); ++f) {
+            to[2 * f] = bfloat16{weight(first + f, tap, channel)};
+            if (channel + 1 < channels)
+              to[2 * f + 1] = bfloat16{weight(first + f, tap, channel + 1)};
+          }
+        }
     for (int f = 0; f < static_cast<int>(padded); ++f)
       start.data()[f] = f < filters ? bias(f) : 0.0F;
   }
