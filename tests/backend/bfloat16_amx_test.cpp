@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -252,6 +254,17 @@ BOOST_AUTO_TEST_CASE(bytes_do_not_depend_on_the_run) {
     }
 }
 
+// A net that diverged says so.
+BOOST_AUTO_TEST_CASE(what_is_not_a_number_stays_so) {
+  if (lacks_instructions()) return;
+  row_case given{.channels = 40, .pixels = 20};
+  given.fill();
+  given.x[3] = bfloat16{std::numeric_limits<float>::quiet_NaN()};
+  auto const y = by_registers<float>(given, 0, given.pixels);
+  BOOST_TEST(std::isnan(y.front()));
+  BOOST_TEST(!std::isnan(y.back()));
+}
+
 // Gradients of weights, summed where the sums of other rows lie already.
 BOOST_AUTO_TEST_CASE(gradients_of_weights) {
   if (lacks_instructions()) return;
@@ -306,7 +319,7 @@ BOOST_AUTO_TEST_CASE(products_of_winograd) {
         auto const run = [&](bool by_amx) {
           detail::bfloat16_winograd_weights const weights{problem, parameters, by_amx};
           septum::buffer<std::byte> scratch;
-          scratch.reserve(detail::bfloat16_winograd_scratch_bytes(problem, {threads}));
+          scratch.reserve(detail::bfloat16_winograd_scratch_bytes(problem, {threads}, by_amx));
           std::vector<bfloat16> y(problem.out.size());
           detail::bfloat16_winograd_convolve<amx_in_memory>(
               {threads}, problem, weights, scratch.data(), x,

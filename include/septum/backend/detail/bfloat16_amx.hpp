@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <utility>
 
 /// Runs of a convolution in bfloat16 by matrix registers (AMX): 16 pixels times 16 filters a
 /// register, 16 pairs of channels an instruction, straight from channels-last maps. Each output is
@@ -107,7 +105,7 @@ struct amx_sums {
 };
 
 // The sums of one group of pixels: registers `Group * Count` and, with two groups of filters, the
-// next. Pixels take turns in two registers, so that one is loaded while the other is multiplied.
+// next. Pixels take turns in two registers: one is loaded while the other is multiplied.
 template <int Group, int Count>
 struct amx_group {
   static constexpr int pixels = 4 + Group % 2;
@@ -175,7 +173,7 @@ template <int Groups, int Count, class Registers>
   if constexpr (Groups > 3) amx_group<3, Count>::store(amx, sums);
 }
 
-// So many bits from the lowest on, 32 at most.
+// A bit for each of so many filters, 32 at most.
 constexpr __mmask32 first_filters(std::ptrdiff_t count) {
   return count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - __mmask32{1};
 }
@@ -202,7 +200,7 @@ store_values(__m512 const* sums, __mmask32 filters, float* to) {
 template <class Out, int Count>
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] inline void store_sums(
     bfloat16_row const& row, float const* sums, int first, int pixels) {
-  __m512 const least = _mm512_set1_ps(row.relu ? 0.0F : -std::numeric_limits<float>::infinity());
+  __m512 const zero = _mm512_setzero_ps();
   __mmask32 const filters = first_filters(row.filters);
   // As place_of says, without a division for every pixel.
   int column = first % row.period;
@@ -214,8 +212,10 @@ template <class Out, int Count>
     if (at >= row.valid) continue;
     std::ptrdiff_t const pixel = place++;
     __m512 values[Count];
-    for (int v = 0; v < Count; ++v)
-      values[v] = _mm512_maskz_max_ps(0xFFFF, _mm512_loadu_ps(sums + v * amx_side), least);
+    for (int v = 0; v < Count; ++v) {
+      values[v] = _mm512_loadu_ps(sums + v * amx_side);
+      if (row.relu) values[v] = _mm512_maskz_max_ps(0xFFFF, values[v], zero);
+    }
     store_values<Count>(values, filters, static_cast<Out*>(row.y) + pixel * row.out_step);
   }
 }

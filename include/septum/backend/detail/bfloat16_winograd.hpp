@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <span>
 
 /// Winograd's minimal filtering (host_winograd.hpp) with the products in bfloat16: tiles are
@@ -23,17 +22,15 @@ namespace septum::inline SEPTUM_ABI::detail {
 struct bfloat16_winograd_weights {
   int filters = 0;
   int channels = 0;
-  bool by_amx = false;
+  bool has_amx = false;
   buffer<bfloat16> values;
   buffer<float> bias;
 
   bfloat16_winograd_weights() = default;
   /// @param parameters weights (filter, row, column, channel), then one bias per filter
   bfloat16_winograd_weights(layer_problem const& problem, std::span<float const> parameters,
-                            bool has_amx = has_amx_instructions())
-      : filters{problem.out.channels},
-        channels{problem.in.channels},
-        by_amx{has_amx && suits_amx(channels / 2)} {
+                            bool with_amx = has_amx_instructions())
+      : filters{problem.out.channels}, channels{problem.in.channels}, has_amx{with_amx} {
     // The same points as in float, two channels and then 32 filters apart.
     winograd_weights const exact{problem, parameters};
     auto const padded = static_cast<std::size_t>((filters + 15) / 16 * 16 + bfloat16_block);
@@ -45,7 +42,7 @@ struct bfloat16_winograd_weights {
     for (int first = 0; first < filters; first += bfloat16_block)
       for (int point = 0; point < 36; ++point)
         for (int k = 0; k < pairs(); ++k) {
-          int const pair = by_amx ? amx_pieces{channels / 2}.pair(k) : k;
+          int const pair = has_amx ? amx_pieces{channels / 2}.pair(k) : k;
           for (int f = first; f < first + width(first); ++f)
             for (int half = 2 * pair; half < 2 * pair + 2; ++half)
               *to++ = bfloat16{f < filters && half >= 0 ? value(exact, f, point, half) : 0.0F};
@@ -53,7 +50,7 @@ struct bfloat16_winograd_weights {
   }
   /// Pairs of channels that there are weights for.
   [[nodiscard]] int pairs() const {
-    return by_amx ? amx_pieces{channels / 2}.padded() : channels / 2;
+    return has_amx ? amx_pieces{channels / 2}.padded() : channels / 2;
   }
   [[nodiscard]] int width(int first) const {
     return filters - first <= bfloat16_block / 2 ? bfloat16_block / 2 : bfloat16_block;
@@ -71,12 +68,13 @@ struct bfloat16_winograd_weights {
 /// How one thread's scratch is laid out: points of a block of tiles, products with one block of
 /// filters, a pixel of zeros.
 struct bfloat16_winograd_block {
-  static constexpr int tiles = 64;
+  int tiles;                   // a multiple of 14, or of 16 for matrix registers
   std::ptrdiff_t input_step;   // values between two points of the input
   std::ptrdiff_t output_step;  // values between two points of the products
 
-  explicit bfloat16_winograd_block(layer_problem const& problem)
-      : input_step{static_cast<std::ptrdiff_t>(tiles) * problem.in.channels + 32},
+  bfloat16_winograd_block(layer_problem const& problem, bool has_amx)
+      : tiles{has_amx ? 4 * amx_side : 28},
+        input_step{static_cast<std::ptrdiff_t>(tiles) * problem.in.channels + 32},
         output_step{static_cast<std::ptrdiff_t>(tiles) * bfloat16_block + 16} {}
   [[nodiscard]] std::size_t bytes(layer_problem const& problem) const {
     auto const used = 36 * (static_cast<std::size_t>(input_step) * sizeof(bfloat16) +
@@ -87,8 +85,9 @@ struct bfloat16_winograd_block {
 };
 
 inline std::size_t bfloat16_winograd_scratch_bytes(layer_problem const& problem,
-                                                   exec::threads threads) {
-  return bfloat16_winograd_block{problem}.bytes(problem) *
+                                                   exec::threads threads,
+                                                   bool has_amx = has_amx_instructions()) {
+  return bfloat16_winograd_block{problem, has_amx}.bytes(problem) *
          static_cast<std::size_t>(std::max(threads.count, 1));
 }
 
@@ -145,7 +144,8 @@ struct bfloat16_winograd_job {
   // The outputs of one tile for one register of filters, whose products lie at `from`.
   template <int Outputs>
   [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16"), gnu::always_inline]] inline void finish(
-      float const* from, __m512 shift, __m512 least, __m512 (&done)[Outputs][Outputs]) const {
+      float const* from, __m512 shift, __m512 (&done)[Outputs][Outputs]) const {
+    __m512 const zero = _mm512_setzero_ps();
     __m512 half[Outputs][6];
 #  pragma GCC unroll 6
     for (int j = 0; j < 6; ++j) {
@@ -163,8 +163,10 @@ struct bfloat16_winograd_job {
       __m512 result[Outputs];
       winograd::output(half[i], result);
 #  pragma GCC unroll 4
-      for (int j = 0; j < Outputs; ++j)
-        done[i][j] = _mm512_maskz_max_ps(0xFFFF, result[j] + shift, least);
+      for (int j = 0; j < Outputs; ++j) {
+        __m512 const sum = result[j] + shift;
+        done[i][j] = problem.relu ? _mm512_maskz_max_ps(0xFFFF, sum, zero) : sum;
+      }
     }
   }
 
@@ -176,14 +178,12 @@ struct bfloat16_winograd_job {
     std::ptrdiff_t const dilation = problem.geometry.dilation;
     auto const rows = static_cast<int>((tile.out_rows + dilation - 1) / dilation);
     auto const columns = static_cast<int>((tile.out_columns + dilation - 1) / dilation);
-    __m512 const least =
-        _mm512_set1_ps(problem.relu ? 0.0F : -std::numeric_limits<float>::infinity());
     __m512 done[Count][Outputs][Outputs];
 #  pragma GCC unroll 2
     for (int v = 0; v < Count; ++v)
       finish<Outputs>(from + v * bfloat16_registers::width,
                       _mm512_loadu_ps(weights.bias.data() + first + v * bfloat16_registers::width),
-                      least, done[v]);
+                      done[v]);
     __mmask32 const exist = first_filters(filters - first);
 #  pragma GCC unroll 4
     for (int i = 0; i < Outputs; ++i)
@@ -227,7 +227,7 @@ struct bfloat16_winograd_job {
             .pixel_step = channels,
             .out_step = width,
             .next_weights = last && point == 35 ? weights.values.data() : values + step};
-        if (weights.by_amx) {
+        if (weights.has_amx) {
           // What lies behind the tiles is multiplied as well, and left alone.
           row.pixels = (count + amx_side - 1) / amx_side * amx_side;
           sum_by_amx(amx, row, width);
@@ -254,9 +254,9 @@ template <class Registers = amx_registers>
 void bfloat16_winograd_convolve(exec::threads threads, layer_problem const& problem,
                                 bfloat16_winograd_weights const& weights, std::byte* scratch,
                                 view<bfloat16 const, 4> x, view<bfloat16, 4> y) {
-  bfloat16_winograd_block const block{problem};
+  bfloat16_winograd_block const block{problem, weights.has_amx};
   for_each_winograd_tile<bfloat16>(
-      threads, problem, x, y, bfloat16_winograd_block::tiles, [&](std::ptrdiff_t part) {
+      threads, problem, x, y, static_cast<std::size_t>(block.tiles), [&](std::ptrdiff_t part) {
         std::byte* const own = scratch + static_cast<std::size_t>(part) * block.bytes(problem);
         auto* const output = reinterpret_cast<float*>(own);
         auto* const input = reinterpret_cast<bfloat16*>(output + 36 * block.output_step);
