@@ -2,15 +2,20 @@
 // memory, with the arithmetic that the instructions are documented to have, stand in for them.
 #include <septum/backend/detail/bfloat16_amx.hpp>
 #include <septum/backend/detail/bfloat16_gradient.hpp>
+#include <septum/backend/detail/bfloat16_winograd.hpp>
 #include <septum/exec/buffer.hpp>
 #include <support/layer_run.hpp>
 #include <support/tolerance.hpp>
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <limits>
+#include <numeric>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -105,6 +110,7 @@ struct row_case {
 
   std::vector<bfloat16> x{};
   std::vector<bfloat16> weights{};
+  std::vector<bfloat16> pieces{};  // the weights as matrix registers take them
   std::vector<float> start{};
 
   void fill() {
@@ -114,12 +120,23 @@ struct row_case {
     weights = random_halves(size(window * window * channels * filters), 2);
     for (double const value : normal_values(size(filters), 3))
       start.push_back(static_cast<float>(value));
+    detail::amx_pieces const dealt{channels / 2};
+    for (int step = 0; step < window * window; ++step)
+      for (int k = 0; k < dealt.padded(); ++k) {
+        int const pair = dealt.pair(k);
+        auto const from = weights.begin() + (step * channels / 2 + pair) * filters * 2;
+        if (pair < 0)
+          pieces.insert(pieces.end(), size(filters) * 2, bfloat16{});
+        else
+          pieces.insert(pieces.end(), from, from + filters * 2);
+      }
   }
   /// The run from pixel `first` on, into `y` with `exist` values a pixel.
-  [[nodiscard]] bfloat16_row row(void* y, int first, int count) const {
+  [[nodiscard]] bfloat16_row row(std::vector<bfloat16> const& values, void* y, int first,
+                                 int count) const {
     std::ptrdiff_t const columns = pixels + (window - 1) * dilation;
     bfloat16_row result{.x = x.data() + first * channels,
-                        .weights = weights.data(),
+                        .weights = values.data(),
                         .start = start.data(),
                         .y = y,
                         .pixels = count,
@@ -144,13 +161,13 @@ template <class Out>
 std::vector<Out> by_registers(row_case const& given, int first, int count) {
   amx_in_memory amx;
   std::vector<Out> y(static_cast<std::size_t>(count * given.exist));
-  detail::multiply_by_amx<Out>(amx, given.row(y.data(), first, count), given.filters);
+  detail::multiply_by_amx<Out>(amx, given.row(given.pieces, y.data(), first, count), given.filters);
   return y;
 }
 template <class Out>
 std::vector<Out> by_rows(row_case const& given) {
   std::vector<Out> y(static_cast<std::size_t>(given.pixels * given.exist));
-  detail::multiply_row<Out>(given.row(y.data(), 0, given.pixels), given.filters);
+  detail::multiply_row<Out>(given.row(given.weights, y.data(), 0, given.pixels), given.filters);
   return y;
 }
 
@@ -165,17 +182,24 @@ std::vector<double> as_doubles(std::vector<Out> const& values) {
 
 BOOST_AUTO_TEST_SUITE(bfloat16_amx)
 
-BOOST_AUTO_TEST_CASE(as_many_as_divide) {
-  BOOST_TEST(detail::amx_divisor(16) == 16);
-  BOOST_TEST(detail::amx_divisor(32) == 16);
-  BOOST_TEST(detail::amx_divisor(100) == 10);
-  BOOST_TEST(detail::amx_divisor(24) == 12);
-  BOOST_TEST(detail::amx_divisor(8) == 8);
-  BOOST_TEST(detail::amx_divisor(17) == 1);
-  BOOST_TEST(detail::amx_divisor(1) == 1);
-  BOOST_TEST(detail::suits_amx(100));
+BOOST_AUTO_TEST_CASE(pieces_of_a_pixel) {
+  for (int const pairs : {4, 8, 16, 17, 24, 32, 100}) {
+    detail::amx_pieces const pieces{pairs};
+    BOOST_TEST(pieces.width == std::min(pairs, 16));
+    // Every pair has one weight and no piece goes beyond the pixel.
+    std::vector<int> found;
+    for (int k = 0; k < pieces.padded(); ++k)
+      if (int const pair = pieces.pair(k); pair >= 0) found.push_back(pair);
+    std::vector<int> all(static_cast<std::size_t>(pairs));
+    std::iota(all.begin(), all.end(), 0);
+    BOOST_TEST(found == all, boost::test_tools::per_element());
+    for (int k = 0; k < pieces.count; ++k) {
+      BOOST_TEST(pieces.first(k) >= 0);
+      BOOST_TEST(pieces.first(k) + pieces.width <= pairs);
+    }
+  }
+  BOOST_TEST(detail::suits_amx(4));
   BOOST_TEST(!detail::suits_amx(3));
-  BOOST_TEST(!detail::suits_amx(17));
 }
 
 BOOST_AUTO_TEST_CASE(the_sums_of_the_vector_instructions) {
@@ -230,11 +254,22 @@ BOOST_AUTO_TEST_CASE(bytes_do_not_depend_on_the_run) {
     }
 }
 
+// A net that diverged says so.
+BOOST_AUTO_TEST_CASE(what_is_not_a_number_stays_so) {
+  if (lacks_instructions()) return;
+  row_case given{.channels = 40, .pixels = 20};
+  given.fill();
+  given.x[3] = bfloat16{std::numeric_limits<float>::quiet_NaN()};
+  auto const y = by_registers<float>(given, 0, given.pixels);
+  BOOST_TEST(std::isnan(y.front()));
+  BOOST_TEST(!std::isnan(y.back()));
+}
+
 // Gradients of weights, summed where the sums of other rows lie already.
 BOOST_AUTO_TEST_CASE(gradients_of_weights) {
   if (lacks_instructions()) return;
   for (auto const& [kernel, dilation] : {std::pair{1, 1}, {3, 1}, {3, 2}, {4, 1}})
-    for (auto const& [channels, filters] : {std::pair{32, 64}, {40, 3}, {200, 20}})
+    for (auto const& [channels, filters] : {std::pair{32, 64}, {40, 3}, {2, 16}, {200, 20}})
       for (auto const& [batch, rows, columns] : {std::tuple{1, 70, 64}, {5, 3, 9}, {2, 2, 91}}) {
         auto const problem =
             conv_problem(batch, rows, columns, channels, filters, kernel, dilation, false);
@@ -266,6 +301,40 @@ BOOST_AUTO_TEST_CASE(gradients_of_weights) {
       }
 }
 
+// Winograd's products by matrix registers beside those by vector instructions: sums of the same
+// numbers in another order.
+BOOST_AUTO_TEST_CASE(products_of_winograd) {
+  if (lacks_instructions()) return;
+  for (auto const& [channels, filters] : {std::pair{32, 32}, {40, 48}, {64, 200}})
+    for (auto const& [kernel, dilation] : {std::pair{3, 1}, {4, 2}})
+      for (int const threads : {1, 2}) {
+        auto const problem =
+            conv_problem(1, 23, 41, channels, filters, kernel, dilation, channels == 40);
+        auto const halves = random_halves(problem.in.size(), 6);
+        std::vector<float> parameters;
+        for (double const value : normal_values(conv_parameters(problem), 7))
+          parameters.push_back(static_cast<float>(value));
+        septum::view<bfloat16 const, 4> const x{halves.data(),
+                                                {1, problem.in.height, problem.in.width, channels}};
+        auto const run = [&](bool by_amx) {
+          detail::bfloat16_winograd_weights const weights{problem, parameters, by_amx};
+          septum::buffer<std::byte> scratch;
+          scratch.reserve(detail::bfloat16_winograd_scratch_bytes(problem, {threads}, by_amx));
+          std::vector<bfloat16> y(problem.out.size());
+          detail::bfloat16_winograd_convolve<amx_in_memory>(
+              {threads}, problem, weights, scratch.data(), x,
+              {y.data(), {1, problem.out.height, problem.out.width, filters}});
+          return as_doubles(y);
+        };
+        BOOST_TEST_CONTEXT("channels " << channels << " filters " << filters << " kernel "
+                                       << kernel) {
+          auto const found = run(true);
+          BOOST_TEST(relative_difference(found, run(false)) <= 1.0 / 256.0);
+          BOOST_TEST(found != std::vector<double>(found.size()));
+        }
+      }
+}
+
 // The processor's own registers, where there are some.
 BOOST_AUTO_TEST_CASE(registers_of_the_processor) {
   if (!detail::has_amx_instructions()) {
@@ -278,7 +347,8 @@ BOOST_AUTO_TEST_CASE(registers_of_the_processor) {
       row_case given{.channels = channels, .pixels = pixels, .exist = 29, .relu = true};
       given.fill();
       std::vector<float> y(static_cast<std::size_t>(pixels * given.exist));
-      detail::multiply_by_amx<float>(amx, given.row(y.data(), 0, pixels), given.filters);
+      detail::multiply_by_amx<float>(amx, given.row(given.pieces, y.data(), 0, pixels),
+                                     given.filters);
       BOOST_TEST(relative_difference(as_doubles(y),
                                      as_doubles(by_registers<float>(given, 0, pixels))) <= 1e-6);
     }

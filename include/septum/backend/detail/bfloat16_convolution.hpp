@@ -14,32 +14,71 @@
 /// and backward, by matrix registers where they have AMX. Products are exact, sums are in float.
 namespace septum::inline SEPTUM_ABI::detail {
 
-/// Weights in blocks of filters, each as (window row, window column, pair of channels, filter of
-/// the block, 2); missing filters and the missing half of a last pair are zero.
+/// How the sums of a layer walk a window: steps of some values each that lie side by side. Without
+/// dilation a row of the window is one step.
+struct bfloat16_walk {
+  int rows = 1;
+  int columns = 1;
+  int pairs = 0;  // of a step
+  bool by_amx = false;
+
+  bfloat16_walk() = default;
+  /// @param channels of a pixel of the map, even
+  bfloat16_walk(window geometry, int channels, bool has_amx = has_amx_instructions())
+      : rows{geometry.kernel}, columns{geometry.kernel}, pairs{channels / 2} {
+    if (geometry.dilation == 1) {
+      pairs *= columns;
+      columns = 1;
+    }
+    by_amx = has_amx && suits_amx(pairs);
+  }
+  /// Pairs of a step that there are weights for.
+  [[nodiscard]] int padded() const { return by_amx ? amx_pieces{pairs}.padded() : pairs; }
+  /// The pair that one of those meets; negative for none.
+  [[nodiscard]] int pair(int padded_pair) const {
+    return by_amx ? amx_pieces{pairs}.pair(padded_pair) : padded_pair;
+  }
+};
+
+/// Weights in blocks of filters, each as (step of the window, pair, filter of the block, 2);
+/// missing filters and the missing half of a last pair are zero.
 struct bfloat16_weights {
+  bfloat16_walk walk;
   int filters = 0;
   std::ptrdiff_t terms = 0;  // pairs of a whole window
   buffer<bfloat16> values;
   buffer<float> start;  // bias per filter
 
   bfloat16_weights() = default;
-  /// @param weight callable (filter, tap, channel) -> float
-  /// @param bias   callable (filter) -> float
+  /// @param channels of a pixel that have weights
+  /// @param weight   callable (filter, tap, channel) -> float
+  /// @param bias     callable (filter) -> float
   template <class Weight, class Bias>
-  bfloat16_weights(int filter_count, int taps, int channels, Weight const& weight, Bias const& bias)
-      : filters{filter_count} {
-    int const pairs = (channels + 1) / 2;
-    terms = static_cast<std::ptrdiff_t>(taps) * pairs;
+  bfloat16_weights(window geometry, int filter_count, int channels, Weight const& weight,
+                   Bias const& bias)
+      : walk{geometry, (channels + 1) / 2 * 2}, filters{filter_count} {
+    int const wide = (channels + 1) / 2 * 2;
+    int const steps = walk.rows * walk.columns;
+    int const step_taps = geometry.kernel / walk.columns;
+    terms = static_cast<std::ptrdiff_t>(steps) * walk.padded();
     auto const padded = static_cast<std::size_t>(last_block() + width(last_block()));
     values.reserve(padded * static_cast<std::size_t>(terms) * 2);
     start.reserve(padded);
     bfloat16* to = values.data();
     for (int first = 0; first < filters; first += bfloat16_block)
-      for (int tap = 0; tap < taps; ++tap)
-        for (int k = 0; k < 2 * pairs; k += 2)
-          for (int f = first; f < first + width(first); ++f)
-            for (int half = k; half < k + 2; ++half)
-              *to++ = bfloat16{f < filters && half < channels ? weight(f, tap, half) : 0.0F};
+      for (int step = 0; step < steps; ++step)
+        for (int k = 0; k < walk.padded(); ++k, to += 2 * width(first)) {
+          std::fill_n(to, 2 * width(first), bfloat16{});
+          int const pair = walk.pair(k);
+          int const tap = step * step_taps + 2 * pair / wide;
+          int const channel = 2 * pair % wide;
+          if (pair < 0) continue;
+          for (int f = 0; f < std::min(width(first), filters - first); ++f) {
+            to[2 * f] = bfloat16{weight(first + f, tap, channel)};
+            if (channel + 1 < channels)
+              to[2 * f + 1] = bfloat16{weight(first + f, tap, channel + 1)};
+          }
+        }
     for (int f = 0; f < static_cast<int>(padded); ++f)
       start.data()[f] = f < filters ? bias(f) : 0.0F;
   }
@@ -59,7 +98,7 @@ inline bfloat16_weights forward_weights(layer_problem const& problem,
   auto const channels = static_cast<std::size_t>(problem.in.channels);
   auto const taps = static_cast<std::size_t>(problem.geometry.kernel * problem.geometry.kernel);
   float const* const bias = parameters.data() + parameters.size() - problem.out.channels;
-  return {problem.out.channels, static_cast<int>(taps), problem.in.channels,
+  return {problem.geometry, problem.out.channels, problem.in.channels,
           [&](int f, int tap, int k) {
             return parameters[(static_cast<std::size_t>(f) * taps + static_cast<std::size_t>(tap)) *
                                   channels +
@@ -72,7 +111,7 @@ inline bfloat16_weights turned_weights(layer_problem const& problem,
                                        std::span<float const> parameters) {
   auto const channels = static_cast<std::size_t>(problem.in.channels);
   int const taps = problem.geometry.kernel * problem.geometry.kernel;
-  return {problem.in.channels, taps, problem.out.channels,
+  return {problem.geometry, problem.in.channels, problem.out.channels,
           [&](int k, int tap, int f) {
             return parameters[(static_cast<std::size_t>(f) * static_cast<std::size_t>(taps) +
                                static_cast<std::size_t>(taps - 1 - tap)) *
@@ -117,12 +156,9 @@ inline void bfloat16_convolve(exec::threads threads, window geometry, bool relu,
   // A run is some pixels of a row with all filters, whose input stays in the second cache; where
   // rows are short it is a whole image, and what lies beyond the ends of rows is left out.
   bool const is_short = width < 28;
-  constexpr std::ptrdiff_t most_pixels = 8 * 14;
+  std::ptrdiff_t const most_pixels = w.walk.by_amx ? 8 * amx_side : 8 * 14;
   std::ptrdiff_t const across = is_short ? 1 : (width + most_pixels - 1) / most_pixels;
   std::ptrdiff_t const runs = is_short ? 1 : height * across;
-  bool const joined = geometry.dilation == 1;
-  std::ptrdiff_t const pairs = (joined ? geometry.kernel : 1) * channels / 2;
-  bool const by_amx = has_amx_instructions() && suits_amx(pairs);
   std::size_t const value_bytes = bytes_of(y.scalar());
   for_each_range(threads, y.extent(0) * runs, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     amx_registers amx;
@@ -141,9 +177,9 @@ inline void bfloat16_convolve(exec::threads threads, window geometry, bool relu,
                          .y = static_cast<std::byte*>(y.data()) + at * value_bytes,
                          .pixels = static_cast<int>(pixels),
                          .filters = std::min(bfloat16_block, w.filters - first),
-                         .window_rows = geometry.kernel,
-                         .window_columns = joined ? 1 : geometry.kernel,
-                         .pairs = static_cast<int>(pairs),
+                         .window_rows = w.walk.rows,
+                         .window_columns = w.walk.columns,
+                         .pairs = w.walk.pairs,
                          .row_step = geometry.dilation * in_row,
                          .column_step = geometry.dilation * channels,
                          .pixel_step = channels,
@@ -154,9 +190,9 @@ inline void bfloat16_convolve(exec::threads threads, window geometry, bool relu,
           row.valid = static_cast<int>(width);
         }
         if (y.scalar() == map_scalar::bf16)
-          multiply_run<bfloat16>(amx, by_amx, row, w.width(first));
+          multiply_run<bfloat16>(amx, w.walk.by_amx, row, w.width(first));
         else
-          multiply_run<float>(amx, by_amx, row, w.width(first));
+          multiply_run<float>(amx, w.walk.by_amx, row, w.width(first));
       }
     }
   });

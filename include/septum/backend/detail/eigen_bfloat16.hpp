@@ -132,11 +132,16 @@ struct kernel<eigen, kind::conv, bfloat16> {
 
  private:
   static bool uses_winograd(layer_problem const& problem) {
-    // Matrix registers multiply faster than Winograd's transforms load and store.
-    bool const amx_is_faster =
-        problem.convolution == convolution_algorithm::automatic && detail::has_amx_instructions();
     return problem.in_scalar == map_scalar::bf16 && problem.out_scalar == map_scalar::bf16 &&
-           !amx_is_faster && detail::uses_winograd(problem);
+           detail::uses_winograd(problem) && !is_faster_directly(problem);
+  }
+
+  // Matrix registers multiply so fast that Winograd's transforms pay for many products only.
+  static bool is_faster_directly(layer_problem const& problem) {
+    constexpr int least_products = 64 * 128;  // of channels and filters
+    return problem.convolution == convolution_algorithm::automatic &&
+           detail::has_amx_instructions() &&
+           problem.in.channels * problem.out.channels < least_products;
   }
 
   // A map as the plan's problem sees it; a call in inference may have fewer rows.
