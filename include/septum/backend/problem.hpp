@@ -47,12 +47,16 @@ struct layer_problem {
   map_scalar out_scalar = map_scalar::f32;  ///< the same of y and dy
 };
 
-/// Without a map around it, a window that covers its whole input is a product: a window of one
-/// pixel over pixels that have all the values. Maps and parameters have the same bytes either way.
+/// Whether the one window of a convolution is its whole input.
+[[nodiscard]] constexpr bool covers_its_input(layer_problem const& problem) {
+  return problem.out.height == 1 && problem.out.width == 1 && problem.geometry.dilation == 1 &&
+         problem.in.height == problem.geometry.kernel &&
+         problem.in.width == problem.geometry.kernel;
+}
+/// A convolution that covers its input as a product: a window of one pixel over pixels that have
+/// all the values. Maps and parameters have the same bytes either way. Others stay as they are.
 [[nodiscard]] constexpr layer_problem as_covering_product(layer_problem problem) {
-  if (problem.out.height != 1 || problem.out.width != 1 || problem.geometry.dilation != 1 ||
-      problem.in.height != problem.geometry.kernel || problem.in.width != problem.geometry.kernel)
-    return problem;
+  if (!covers_its_input(problem)) return problem;
   problem.in = {1, 1, static_cast<int>(problem.in.size())};
   problem.geometry.kernel = 1;
   return problem;

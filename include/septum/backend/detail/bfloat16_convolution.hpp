@@ -121,17 +121,15 @@ inline bfloat16_weights turned_weights(layer_problem const& problem,
           [](int) { return 0.0F; }};
 }
 
-/// Without a map around it, a window that covers its whole input is a product: one row of images
-/// whose pixels have all the values.
-inline layer_problem as_product(layer_problem problem) {
-  if (problem.out.height != 1 || problem.out.width != 1 || problem.geometry.dilation != 1 ||
-      problem.in.height != problem.geometry.kernel || problem.in.width != problem.geometry.kernel)
-    return problem;
-  problem.in = {1, problem.batch, static_cast<int>(problem.in.size())};
-  problem.out = {1, problem.batch, problem.out.channels};
-  problem.geometry.kernel = 1;
-  problem.batch = 1;
-  return problem;
+/// Windows that cover their whole input as one product: one row of images whose pixels have all the
+/// values.
+inline layer_problem as_product(layer_problem const& problem) {
+  auto product = as_covering_product(problem);
+  if (!covers_its_input(problem)) return product;
+  product.in = {1, problem.batch, product.in.channels};
+  product.out = {1, problem.batch, problem.out.channels};
+  product.batch = 1;
+  return product;
 }
 
 #if defined(__x86_64__)
