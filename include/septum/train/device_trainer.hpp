@@ -84,10 +84,10 @@ class device_gradient {
         std::size_t const number = k;
         auto const problem = training_problem(rows, layers, k, batch);
         if (problem.pool != window{}) ++k;  // runs within the layer before it
-        auto& step = made.steps.emplace_back(number, problem.out, std::move(layers[number].layer));
-        step.layer->prepare(problem);
         auto const values = problem.out.size() * static_cast<std::size_t>(batch);
-        step.map = device_memory<float>{api, values};
+        layers[number].layer->prepare(problem);
+        made.steps.push_back({number, problem.out, std::move(layers[number].layer),
+                              device_memory<float>{api, values}});
         auto& buffer = largest[(made.steps.size() - 1) % 2];
         buffer = std::max(buffer, values);
       }
@@ -136,7 +136,7 @@ class device_gradient {
     std::size_t number;  // of the layer in the net
     shape out;
     std::unique_ptr<device_layer<float>> layer;
-    device_memory<float> map{};
+    device_memory<float> map;
   };
   struct prepared_batch {
     int batch = 0;
