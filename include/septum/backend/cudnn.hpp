@@ -235,15 +235,9 @@ struct kernel<cudnn, kind::conv, T> {
       p.filter->run(ctx.session->library(),
                     tensors<3>{{{id::x, x.data()}, {id::y, dy.data()}, {id::w, gradient.data()}}},
                     device.scratch.data());
-    else if (own::has_few_channels(problem))
-      own::few_channels(device, problem, x, dy, gradient);
     else
-      device.launch(
-          {problem.out.channels, static_cast<int>(weights(p.problem) / problem.out.channels)},
-          convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
-    if (problem.bias_gradient)
-      detail::bias_gradient<T>(device, dy,
-                               gradient.block({weights(p.problem)}, {problem.out.channels}));
+      own::weights_gradient(device, problem, x, dy, gradient);
+    own::bias_gradient(device, problem, dy, gradient);
   }
 
  private:

@@ -33,9 +33,12 @@ inline constexpr int count = 3;
 }  // namespace batch_gradient
 
 namespace detail {
-/// What a layer gives for x, before relu.
-SEPTUM_HD constexpr double batch_normalised(double scale, double shift, double x) {
-  return x * scale + shift;
+
+/// Gamma, beta, running mean or running deviation of a channel.
+template <class T, class Space>
+SEPTUM_HD double batch_norm_parameter(view<T const, 1, Space> const& parameters,
+                                      std::ptrdiff_t channels, std::ptrdiff_t which, int channel) {
+  return static_cast<double>(static_cast<arithmetic_t<T>>(parameters(which * channels + channel)));
 }
 
 /// Puts mean and deviation of a channel into the statistics, and scale and shift with them.
@@ -44,21 +47,81 @@ SEPTUM_HD void put_statistics(view<T const, 1, Space> const& parameters,
                               view<double, 2, Space> const& statistics, int channel, double mean,
                               double deviation) {
   auto const channels = statistics.extent(1);
-  auto const parameter = [&](std::ptrdiff_t which) {
-    return static_cast<double>(
-        static_cast<arithmetic_t<T>>(parameters(which * channels + channel)));
-  };
-  double const scale = parameter(0) / (deviation + batch_norm::epsilon);
+  double const scale = batch_norm_parameter<T, Space>(parameters, channels, 0, channel) /
+                       (deviation + batch_norm::epsilon);
   statistics(batch_statistic::mean, channel) = mean;
   statistics(batch_statistic::deviation, channel) = deviation;
   statistics(batch_statistic::scale, channel) = scale;
-  statistics(batch_statistic::shift, channel) = parameter(1) - mean * scale;
+  statistics(batch_statistic::shift, channel) =
+      batch_norm_parameter<T, Space>(parameters, channels, 1, channel) - mean * scale;
 }
+
+/// What the pixels of a channel become.
+template <class T>
+struct channel_normaliser {
+  using number = arithmetic_t<T>;
+  double scale;
+  double shift;
+  bool relu;
+
+  template <class Space>
+  [[nodiscard]] SEPTUM_HD static channel_normaliser of(
+      view<double const, 2, Space> const& statistics, int channel, bool relu) {
+    return {statistics(batch_statistic::scale, channel),
+            statistics(batch_statistic::shift, channel), relu};
+  }
+  [[nodiscard]] SEPTUM_HD T operator()(T x) const {
+    double const value = before_relu(x);
+    return static_cast<T>(static_cast<number>(relu && !(value > 0.0) ? 0.0 : value));
+  }
+  /// Whether relu lets a gradient through to x.
+  [[nodiscard]] SEPTUM_HD bool lets_through(T x) const { return !relu || before_relu(x) > 0.0; }
+
+ private:
+  [[nodiscard]] SEPTUM_HD double before_relu(T x) const {
+    return static_cast<double>(static_cast<number>(x)) * scale + shift;
+  }
+};
+
+/// What the gradients of a channel's pixels become.
+template <class T>
+struct channel_gradient {
+  using number = arithmetic_t<T>;
+  double slope;
+  double value;
+  double constant;
+
+  template <class Space>
+  [[nodiscard]] SEPTUM_HD static channel_gradient of(view<double const, 2, Space> const& factors,
+                                                     int channel) {
+    return {factors(batch_gradient::slope, channel), factors(batch_gradient::value, channel),
+            factors(batch_gradient::constant, channel)};
+  }
+  /// @param through whether dy came to x at all
+  [[nodiscard]] SEPTUM_HD T operator()(T x, T dy, bool through) const {
+    double const came = through ? static_cast<double>(static_cast<number>(dy)) : 0.0;
+    return static_cast<T>(static_cast<number>(
+        slope * came + value * static_cast<double>(static_cast<number>(x)) + constant));
+  }
+};
+
+/// Adds what one pixel contributes to the sums of a gradient: dy and dy (x - mean), where relu lets
+/// it through.
+template <class T>
+SEPTUM_HD void add_gradient(channel_normaliser<T> const& normalised, double mean, T x, T dy,
+                            double (&sums)[2]) {
+  using number = arithmetic_t<T>;
+  if (!normalised.lets_through(x)) return;
+  auto const slope = static_cast<double>(static_cast<number>(dy));
+  sums[0] += slope;
+  sums[1] += slope * (static_cast<double>(static_cast<number>(x)) - mean);
+}
+
 }  // namespace detail
 
 /// Terms: distances of the values from the channel's first one, and their squares. The variance
-/// that they give in double is as good as that of a second pass: the mean is at most as many
-/// deviations away as there are pixels' roots.
+/// that they give in double is as good as that of a second pass, since the first value of n is at
+/// most sqrt(n) deviations away from the mean.
 template <class T, class Space = device_space>
 struct batch_statistic_terms {
   static constexpr int count = 2;
@@ -108,11 +171,10 @@ struct running_statistics {
   view<double, 2, Space> statistics;
   SEPTUM_HD void operator()(int, int channel) const {
     auto const channels = statistics.extent(1);
-    auto const parameter = [&](std::ptrdiff_t which) {
-      return static_cast<double>(
-          static_cast<arithmetic_t<T>>(parameters(which * channels + channel)));
-    };
-    detail::put_statistics<T, Space>(parameters, statistics, channel, parameter(2), parameter(3));
+    detail::put_statistics<T, Space>(
+        parameters, statistics, channel,
+        detail::batch_norm_parameter<T, Space>(parameters, channels, 2, channel),
+        detail::batch_norm_parameter<T, Space>(parameters, channels, 3, channel));
   }
 };
 
@@ -137,12 +199,9 @@ struct batch_normalise {
   bool relu;
   SEPTUM_HD void operator()(int row, int pack) const {
     int const channel = pack * N;
-    double scale[N];
-    double shift[N];
-    for (int k = 0; k < N; ++k) {
-      scale[k] = statistics(batch_statistic::scale, channel + k);
-      shift[k] = statistics(batch_statistic::shift, channel + k);
-    }
+    detail::channel_normaliser<T> normalised[N];
+    for (int k = 0; k < N; ++k)
+      normalised[k] = detail::channel_normaliser<T>::of(statistics, channel + k, relu);
     auto const pixels = x.extent(0);
     std::ptrdiff_t const step = (pixels + batch_norm_pixels - 1) / batch_norm_pixels;
     value_pack<T, N> values[batch_norm_pixels];
@@ -150,13 +209,7 @@ struct batch_normalise {
       if (row + p * step < pixels) values[p] = value_pack<T, N>::load(&x(row + p * step, channel));
     for (int p = 0; p < batch_norm_pixels; ++p) {
       if (row + p * step >= pixels) break;
-      for (int k = 0; k < N; ++k) {
-        double const value = detail::batch_normalised(
-            scale[k], shift[k],
-            static_cast<double>(static_cast<arithmetic_t<T>>(values[p].values[k])));
-        values[p].values[k] =
-            static_cast<T>(static_cast<arithmetic_t<T>>(relu && !(value > 0.0) ? 0.0 : value));
-      }
+      for (int k = 0; k < N; ++k) values[p].values[k] = normalised[k](values[p].values[k]);
       values[p].store(&y(row + p * step, channel));
     }
   }
@@ -172,37 +225,25 @@ struct batch_gradient_terms {
   bool relu;
 
   struct pair {
-    arithmetic_t<T> x;
-    arithmetic_t<T> dy;
+    T x;
+    T dy;
   };
   struct of_channel {
     view<T const, 2, Space> x;
     view<T const, 2, Space> dy;
     int channel;
-    bool relu;
     double mean;
-    double scale;
-    double shift;
+    detail::channel_normaliser<T> normalised;
     [[nodiscard]] SEPTUM_HD pair load(std::ptrdiff_t pixel) const {
-      return {static_cast<arithmetic_t<T>>(x(pixel, channel)),
-              static_cast<arithmetic_t<T>>(dy(pixel, channel))};
+      return {x(pixel, channel), dy(pixel, channel)};
     }
     SEPTUM_HD void add(pair const& at, double (&sums)[2]) const {
-      auto const value = static_cast<double>(at.x);
-      if (relu && !(detail::batch_normalised(scale, shift, value) > 0.0)) return;
-      auto const slope = static_cast<double>(at.dy);
-      sums[0] += slope;
-      sums[1] += slope * (value - mean);
+      detail::add_gradient(normalised, mean, at.x, at.dy, sums);
     }
   };
   [[nodiscard]] SEPTUM_HD of_channel at(int channel) const {
-    return {x,
-            dy,
-            channel,
-            relu,
-            statistics(batch_statistic::mean, channel),
-            statistics(batch_statistic::scale, channel),
-            statistics(batch_statistic::shift, channel)};
+    return {x, dy, channel, statistics(batch_statistic::mean, channel),
+            detail::channel_normaliser<T>::of(statistics, channel, relu)};
   }
 };
 
@@ -249,8 +290,12 @@ struct batch_norm_input_gradient {
   SEPTUM_HD void operator()(int row, int pack) const {
     using packed = value_pack<T, N>;
     int const channel = pack * N;
-    channel_factors own[N];
-    for (int k = 0; k < N; ++k) own[k] = factors_of(channel + k);
+    detail::channel_normaliser<T> normalised[N];
+    detail::channel_gradient<T> gradient[N];
+    for (int k = 0; k < N; ++k) {
+      normalised[k] = detail::channel_normaliser<T>::of(statistics, channel + k, relu);
+      gradient[k] = detail::channel_gradient<T>::of(factors, channel + k);
+    }
     auto const pixels = x.extent(0);
     std::ptrdiff_t const step = (pixels + batch_norm_pixels - 1) / batch_norm_pixels;
     packed values[batch_norm_pixels];
@@ -262,32 +307,13 @@ struct batch_norm_input_gradient {
     }
     for (int p = 0; p < batch_norm_pixels; ++p) {
       if (row + p * step >= pixels) break;
-      for (int k = 0; k < N; ++k)
-        slopes[p].values[k] = gradient(own[k], values[p].values[k], slopes[p].values[k]);
+      for (int k = 0; k < N; ++k) {
+        T const here = values[p].values[k];
+        slopes[p].values[k] =
+            gradient[k](here, slopes[p].values[k], normalised[k].lets_through(here));
+      }
       slopes[p].store(&dx(row + p * step, channel));
     }
-  }
-
- private:
-  struct channel_factors {
-    double scale;
-    double shift;
-    double slope;
-    double value;
-    double constant;
-  };
-  [[nodiscard]] SEPTUM_HD channel_factors factors_of(int channel) const {
-    return {statistics(batch_statistic::scale, channel),
-            statistics(batch_statistic::shift, channel), factors(batch_gradient::slope, channel),
-            factors(batch_gradient::value, channel), factors(batch_gradient::constant, channel)};
-  }
-  [[nodiscard]] SEPTUM_HD T gradient(channel_factors const& own, T x_value, T dy_value) const {
-    using number = arithmetic_t<T>;
-    auto const value = static_cast<double>(static_cast<number>(x_value));
-    bool const through = !relu || detail::batch_normalised(own.scale, own.shift, value) > 0.0;
-    double const slope = through ? static_cast<double>(static_cast<number>(dy_value)) : 0.0;
-    return static_cast<T>(
-        static_cast<number>(own.slope * slope + own.value * value + own.constant));
   }
 };
 

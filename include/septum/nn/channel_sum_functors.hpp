@@ -3,8 +3,8 @@
 #include <septum/exec/block_kernel.hpp>
 #include <septum/nn/functors.hpp>
 
-#include <concepts>
 #include <cstddef>
+#include <type_traits>
 
 /// Sums over the pixels of a map, channel by channel, as two block kernels: blocks of threads add
 /// parts of the pixels, then the parts. How pixels are split depends on their number alone, and

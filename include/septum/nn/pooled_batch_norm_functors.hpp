@@ -30,39 +30,24 @@ struct pool_windows {
 
 namespace detail {
 
-/// What a channel's pixels become, and which pixel of a window is the first largest.
+/// The pixel of a window that is the first largest once it is normalised.
 template <class T>
-struct normalised_window {
-  using number = arithmetic_t<T>;
-  double scale;
-  double shift;
-  bool relu;
-
-  [[nodiscard]] SEPTUM_HD number stored(T x) const {
-    double const value =
-        batch_normalised(scale, shift, static_cast<double>(static_cast<number>(x)));
-    return static_cast<number>(
-        static_cast<T>(static_cast<number>(relu && !(value > 0.0) ? 0.0 : value)));
-  }
-  struct found_pixel {
-    int at;
-    number value;  ///< stored(x)
-    T x;
-  };
-  [[nodiscard]] SEPTUM_HD found_pixel first_largest(T const (&x)[pool_windows::pixels]) const {
-    found_pixel best{0, stored(x[0]), x[0]};
-    for (int at = 1; at < pool_windows::pixels; ++at) {
-      number const here = stored(x[at]);
-      if (here > best.value) best = {at, here, x[at]};
-    }
-    return best;
-  }
-  /// Whether relu lets a gradient through to x.
-  [[nodiscard]] SEPTUM_HD bool lets_through(T x) const {
-    return !relu ||
-           batch_normalised(scale, shift, static_cast<double>(static_cast<number>(x))) > 0.0;
-  }
+struct pooled_pixel {
+  int at;
+  T y;  ///< normalised
+  T x;
 };
+template <class T>
+[[nodiscard]] SEPTUM_HD pooled_pixel<T> first_largest(channel_normaliser<T> const& normalised,
+                                                      T const (&x)[pool_windows::pixels]) {
+  using number = arithmetic_t<T>;
+  pooled_pixel<T> best{0, normalised(x[0]), x[0]};
+  for (int at = 1; at < pool_windows::pixels; ++at) {
+    T const here = normalised(x[at]);
+    if (static_cast<number>(here) > static_cast<number>(best.y)) best = {at, here, x[at]};
+  }
+  return best;
+}
 
 }  // namespace detail
 
@@ -83,12 +68,10 @@ struct batch_normalise_pool {
       values[at] = value_pack<T, N>::load(&x(corner + windows.behind(at), first));
     value_pack<T, N> result;
     for (int k = 0; k < N; ++k) {
-      detail::normalised_window<T> const channel{statistics(batch_statistic::scale, first + k),
-                                                 statistics(batch_statistic::shift, first + k),
-                                                 relu};
+      auto const normalised = detail::channel_normaliser<T>::of(statistics, first + k, relu);
       T const column[pool_windows::pixels] = {values[0].values[k], values[1].values[k],
                                               values[2].values[k], values[3].values[k]};
-      result.values[k] = static_cast<T>(channel.first_largest(column).value);
+      result.values[k] = detail::first_largest(normalised, column).y;
     }
     result.store(&y(window, first));
   }
@@ -115,7 +98,7 @@ struct pooled_gradient_terms {
     pool_windows windows;
     int channel;
     double mean;
-    detail::normalised_window<T> normalised;
+    detail::channel_normaliser<T> normalised;
     [[nodiscard]] SEPTUM_HD window load(std::ptrdiff_t number) const {
       std::ptrdiff_t const corner = windows.corner(number);
       window found;
@@ -125,12 +108,8 @@ struct pooled_gradient_terms {
       return found;
     }
     SEPTUM_HD void add(window const& here, double (&sums)[2]) const {
-      using number = arithmetic_t<T>;
-      T const x_of_largest = normalised.first_largest(here.x).x;
-      if (!normalised.lets_through(x_of_largest)) return;
-      auto const slope = static_cast<double>(static_cast<number>(here.dy));
-      sums[0] += slope;
-      sums[1] += slope * (static_cast<double>(static_cast<number>(x_of_largest)) - mean);
+      detail::add_gradient(normalised, mean, detail::first_largest(normalised, here.x).x, here.dy,
+                           sums);
     }
   };
   [[nodiscard]] SEPTUM_HD of_channel at(int channel) const {
@@ -139,8 +118,7 @@ struct pooled_gradient_terms {
             windows,
             channel,
             statistics(batch_statistic::mean, channel),
-            {statistics(batch_statistic::scale, channel),
-             statistics(batch_statistic::shift, channel), relu}};
+            detail::channel_normaliser<T>::of(statistics, channel, relu)};
   }
 };
 
@@ -156,7 +134,6 @@ struct pooled_input_gradient {
   pool_windows windows;
   bool relu;
   SEPTUM_HD void operator()(int window, int pack) const {
-    using number = arithmetic_t<T>;
     using packed = value_pack<T, N>;
     int const first = pack * N;
     std::ptrdiff_t const corner = windows.corner(window);
@@ -165,24 +142,14 @@ struct pooled_input_gradient {
       values[at] = packed::load(&x(corner + windows.behind(at), first));
     packed const slopes = packed::load(&dy(window, first));
     for (int k = 0; k < N; ++k) {
-      int const channel = first + k;
-      detail::normalised_window<T> const normalised{statistics(batch_statistic::scale, channel),
-                                                    statistics(batch_statistic::shift, channel),
-                                                    relu};
-      double const slope = factors(batch_gradient::slope, channel);
-      double const value = factors(batch_gradient::value, channel);
-      double const constant = factors(batch_gradient::constant, channel);
+      auto const normalised = detail::channel_normaliser<T>::of(statistics, first + k, relu);
+      auto const gradient = detail::channel_gradient<T>::of(factors, first + k);
       T const column[pool_windows::pixels] = {values[0].values[k], values[1].values[k],
                                               values[2].values[k], values[3].values[k]};
-      int const best = normalised.first_largest(column).at;
-      for (int at = 0; at < pool_windows::pixels; ++at) {
-        bool const through = at == best && normalised.lets_through(column[at]);
-        double const came =
-            through ? static_cast<double>(static_cast<number>(slopes.values[k])) : 0.0;
-        auto const x_value = static_cast<double>(static_cast<number>(column[at]));
-        values[at].values[k] =
-            static_cast<T>(static_cast<number>(slope * came + value * x_value + constant));
-      }
+      int const best = detail::first_largest(normalised, column).at;
+      for (int at = 0; at < pool_windows::pixels; ++at)
+        values[at].values[k] = gradient(column[at], slopes.values[k],
+                                        at == best && normalised.lets_through(column[at]));
     }
     for (int at = 0; at < pool_windows::pixels; ++at)
       values[at].store(&dx(corner + windows.behind(at), first));

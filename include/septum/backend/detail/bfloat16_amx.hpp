@@ -173,8 +173,8 @@ template <int Groups, int Count, class Registers>
   if constexpr (Groups > 3) amx_group<3, Count>::store(amx, sums);
 }
 
-// A bit for each of so many filters, 32 at most.
-constexpr __mmask32 first_filters(std::ptrdiff_t count) {
+// So many bits from the lowest on, 32 at most.
+constexpr __mmask32 first_bits(std::ptrdiff_t count) {
   return count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - __mmask32{1};
 }
 
@@ -201,7 +201,7 @@ template <class Out, int Count>
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] inline void store_sums(
     bfloat16_row const& row, float const* sums, int first, int pixels) {
   __m512 const zero = _mm512_setzero_ps();
-  __mmask32 const filters = first_filters(row.filters);
+  __mmask32 const filters = first_bits(row.filters);
   // As place_of says, without a division for every pixel.
   int column = first % row.period;
   std::ptrdiff_t place =

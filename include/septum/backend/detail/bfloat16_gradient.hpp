@@ -114,11 +114,7 @@ struct bfloat16_rows {
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512bf16")]] inline void turn_pixels(
     bfloat16 const* from, std::ptrdiff_t from_step, std::ptrdiff_t pixels, std::ptrdiff_t channels,
     bfloat16* to, std::ptrdiff_t to_step) {
-  auto const first = [](std::ptrdiff_t count) {
-    return static_cast<__mmask16>(count >= 16 ? 0xFFFFU
-                                              : (1U << static_cast<unsigned>(count)) - 1U);
-  };
-  __mmask16 const some = first(channels);
+  auto const some = static_cast<__mmask16>(first_bits(channels));
   __m256i rows[16];
 #  pragma GCC unroll 16
   for (int p = 0; p < 16; ++p)
@@ -137,7 +133,7 @@ struct bfloat16_rows {
 #  pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) rows[i] = mixed[i];
   }
-  __mmask16 const wide = first(pixels);
+  auto const wide = static_cast<__mmask16>(first_bits(pixels));
 #  pragma GCC unroll 8
   for (int c = 0; c < 8; ++c) {
     if (c < channels)

@@ -184,7 +184,7 @@ struct bfloat16_winograd_job {
       finish<Outputs>(from + v * bfloat16_registers::width,
                       _mm512_loadu_ps(weights.bias.data() + first + v * bfloat16_registers::width),
                       done[v]);
-    __mmask32 const exist = first_filters(filters - first);
+    __mmask32 const exist = first_bits(filters - first);
 #  pragma GCC unroll 4
     for (int i = 0; i < Outputs; ++i)
 #  pragma GCC unroll 4

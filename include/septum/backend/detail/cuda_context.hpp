@@ -95,15 +95,6 @@ void sum_over_pixels(context<cuda>& ctx, std::ptrdiff_t pixels, std::ptrdiff_t c
              finish_channel_sums<Finish>{parts, finish});
 }
 
-/// Gradient of a bias: dy summed over batch and pixels.
-template <class T>
-void bias_gradient(context<cuda>& ctx, view<T const, 4, device_space> dy,
-                   view<T, 1, device_space> gradient) {
-  auto const values = pixels(dy);
-  sum_over_pixels(ctx, values.extent(0), values.extent(1), value_terms<T>{values},
-                  store_channel_sums<T>{gradient});
-}
-
 // What device kernels without parameters share.
 template <class T>
 struct cuda_stateless {

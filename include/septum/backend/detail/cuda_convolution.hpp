@@ -84,29 +84,45 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
     if (problem.input_gradient)
       ctx.launch(map_extent(problem.batch, problem.in),
                  convolve_input_gradient<T>{dy, w.parameters, dx, problem.geometry});
+    weights_gradient(ctx, problem, x, dy, gradient);
+    bias_gradient(ctx, problem, dy, gradient);
+  }
+  /// Gradient of the weights, the first of the layer's.
+  static void weights_gradient(context<cuda>& ctx, layer_problem const& problem, const_map x,
+                               const_map dy, view<T, 1, device_space> gradient) {
     if (has_few_channels(problem))
       few_channels(ctx, problem, x, dy, gradient);
     else
       ctx.launch({problem.out.channels, taps(problem)},
                  convolve_weight_gradient<T>{x, dy, gradient, problem.geometry});
+  }
+  /// Gradient of the biases, which follow the weights, where it is not known to be zero: dy summed
+  /// over batch and pixels.
+  static void bias_gradient(context<cuda>& ctx, layer_problem const& problem, const_map dy,
+                            view<T, 1, device_space> gradient) {
+    if (!problem.bias_gradient) return;
     std::ptrdiff_t const weights =
         static_cast<std::ptrdiff_t>(taps(problem)) * problem.out.channels;
-    if (problem.bias_gradient)
-      detail::bias_gradient<T>(ctx, dy, gradient.block({weights}, {problem.out.channels}));
+    auto const values = detail::pixels(dy);
+    detail::sum_over_pixels(
+        ctx, values.extent(0), values.extent(1), value_terms<T>{values},
+        store_channel_sums<T>{gradient.block({weights}, {problem.out.channels})});
   }
   /// Scratch of a backward pass.
   static std::size_t gradient_scratch_bytes(layer_problem const& problem) {
     int const sums = problem.out.channels * (has_few_channels(problem) ? taps(problem) : 1);
     return detail::sum_scratch::bytes(sums);
   }
-  /// True for a layer whose weights' gradient few_channels computes.
+  /// True for a layer whose weights' gradient has a kernel of its own.
   static bool has_few_channels(layer_problem const& problem) {
     auto const& geometry = problem.geometry;
     return std::is_same_v<T, float> && geometry.stride == 1 && geometry.dilation == 1 &&
            (geometry.kernel == 3 || geometry.kernel == 4) &&
            (problem.in.channels == 1 || problem.in.channels == 2);
   }
-  /// Gradient of the weights of a layer that has_few_channels.
+
+ private:
+  // Gradient of the weights of a layer that has_few_channels.
   static void few_channels(context<cuda>& ctx, layer_problem const& problem, const_map x,
                            const_map dy, view<T, 1, device_space> gradient) {
     if constexpr (std::is_same_v<T, float>) {
@@ -131,7 +147,6 @@ struct kernel<cuda, kind::conv, T> : detail::cuda_parametric<T> {
     }
   }
 
- private:
   static int taps(layer_problem const& problem) {
     return problem.geometry.kernel * problem.geometry.kernel * problem.in.channels;
   }
