@@ -1,15 +1,18 @@
 // Learning from a teacher with the program.
 #include <boost/test/unit_test.hpp>
+#include <csignal>
 #include <filesystem>
 #include <limits>
 #include <septum/io/model.hpp>
 #include <septum/io/tiff.hpp>
 #include <string>
 
+#include "program/child_process.hpp"
 #include "program/program.hpp"
 
 namespace fs = std::filesystem;
 using program_test::content;
+using program_test::run_until;
 using program_test::sandbox;
 
 namespace {
@@ -120,8 +123,7 @@ BOOST_AUTO_TEST_CASE(a_stopped_run_goes_on_with_its_own_teacher_alone) {
   std::string const recipe = "train day1 --steps 80 --crop 40 --threads 1 --quiet ";
   std::string const learn = "--teacher t.safetensors ";
   BOOST_REQUIRE(box.run(recipe + learn + "--model whole.safetensors").exit_code == 0);
-  auto const stopped =
-      box.run(recipe + learn + "--model o", "(sleep 0.9; pkill -INT -n -f -- '--model o') & exec");
+  auto const stopped = run_until(box, recipe + learn + "--model o", "o.checkpoint.0", SIGINT);
   BOOST_REQUIRE_MESSAGE(stopped.exit_code == 130, stopped.err);
   BOOST_TEST_REQUIRE(fs::exists(box.path("o.checkpoint.0")));
   for (std::string const other :

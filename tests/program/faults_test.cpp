@@ -1,17 +1,17 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <csignal>
 #include <limits>
 #include <septum/io/output_folder.hpp>
 #include <septum/io/roi_set.hpp>
-#include <thread>
 
+#include "program/child_process.hpp"
 #include "program/program.hpp"
 
 namespace fs = std::filesystem;
 using program_test::content;
 using program_test::outcome;
+using program_test::run_until;
 using program_test::sandbox;
 
 namespace {
@@ -165,8 +165,7 @@ BOOST_AUTO_TEST_CASE(a_signal_stops_training_and_resume_goes_on) {
   std::string const recipe =
       "train day1 --epochs 4 --threads 1 --quiet --seed 2 --limit-per-class 700";
   BOOST_REQUIRE(box.run(recipe + " --model whole.safetensors").exit_code == 0);
-  auto const stopped =
-      box.run(recipe + " --model o", "(sleep 0.7; pkill -INT -n -f -- '--model o') & exec");
+  auto const stopped = run_until(box, recipe + " --model o", "o.checkpoint.0", SIGINT);
   BOOST_TEST_CONTEXT(stopped.err) {
     BOOST_TEST(stopped.exit_code == 130);
     BOOST_TEST(!fs::exists(box.path("o")));
@@ -187,16 +186,17 @@ BOOST_AUTO_TEST_CASE(a_signal_stops_training_and_resume_goes_on) {
 BOOST_AUTO_TEST_CASE(every_signal_ends_a_run_with_its_own_exit_code) {
   sandbox const box;
   box.write_dataset("day1", 160);
-  for (auto const& [name, code] : {std::pair{"TERM", 143}, std::pair{"HUP", 129}}) {
-    auto const stopped =
-        box.run("train day1 --epochs 400 --threads 1 --quiet --limit-per-class 700 --model o",
-                "(sleep 0.7; pkill -" + std::string{name} + " -n -f -- '--model o') & exec");
-    BOOST_TEST_CONTEXT(name << ": " << stopped.err) {
-      BOOST_TEST(stopped.exit_code == code);
+  for (int const signal : {SIGTERM, SIGHUP}) {
+    auto const stopped = run_until(
+        box, "train day1 --epochs 400 --threads 1 --quiet --limit-per-class 700 --model o",
+        "o.checkpoint.0", signal);
+    BOOST_TEST_CONTEXT("signal " << signal << ": " << stopped.err) {
+      BOOST_TEST(stopped.exit_code == 128 + signal);
       BOOST_TEST(!fs::exists(box.path("o")));
       BOOST_TEST(fs::exists(box.path("o.checkpoint.0")));
       BOOST_TEST(box.hidden_leftovers() == 0);
     }
+    fs::remove(box.path("o.checkpoint.0"));
   }
 }
 

@@ -1,6 +1,4 @@
-#include <fcntl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -13,48 +11,29 @@
 #include <septum/io/model.hpp>
 #include <string>
 #include <thread>
-#include <vector>
 
+#include "program/child_process.hpp"
 #include "program/program.hpp"
 
 /// SIGKILL at random moments: what is on the disk is always whole, and a resumed run ends with the
 /// bytes of one that was never killed.
 namespace fs = std::filesystem;
 using program_test::content;
+using program_test::exit_code_of;
 using program_test::sandbox;
+using program_test::start;
+using program_test::wait_for;
 
 namespace {
 
 constexpr septum::counter_rng moments{.seed = 20240607, .stream = 11};
 
-/// Starts the program without a shell in between, so that the kill meets the program itself.
-::pid_t start(sandbox const& box, std::vector<std::string> words) {
-  words.insert(words.begin(), box.program());
-  std::vector<char*> arguments;
-  for (auto& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  std::string const folder = box.path("").string();
-  ::pid_t const child = ::fork();
-  if (child != 0) return child;
-  int const nothing = ::open("/dev/null", O_RDWR);
-  for (int const stream : {0, 1, 2}) ::dup2(nothing, stream);
-  if (::chdir(folder.c_str()) == 0) ::execv(arguments.front(), arguments.data());
-  ::_exit(127);
-}
-
-/// Exit code, or -1 after a signal.
-int wait_for(::pid_t child) {
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 /// The shorter of two runs: other work may hold up one of them.
-double seconds_of(sandbox const& box, std::vector<std::string> const& words) {
+double seconds_of(sandbox const& box, std::string const& arguments) {
   double shortest = 1e9;
   for (int run = 0; run < 2; ++run) {
     auto const begin = std::chrono::steady_clock::now();
-    BOOST_TEST_REQUIRE(wait_for(start(box, words)) == 0);
+    BOOST_TEST_REQUIRE(wait_for(start(box, arguments)) == 0);
     std::chrono::duration<double> const seconds = std::chrono::steady_clock::now() - begin;
     shortest = std::min(shortest, seconds.count());
   }
@@ -62,17 +41,17 @@ double seconds_of(sandbox const& box, std::vector<std::string> const& words) {
 }
 
 /// Runs the program and kills it after a random part of `seconds`; true when it was still running.
-bool killed(sandbox const& box, std::vector<std::string> const& words, double seconds,
+bool killed(sandbox const& box, std::string const& arguments, double seconds,
             std::uint64_t draw, int& exit_code) {
   using clock = std::chrono::steady_clock;
   auto const moment =
       clock::now() + std::chrono::duration_cast<clock::duration>(
                          std::chrono::duration<double>(moments.uniform(draw) * seconds));
-  ::pid_t const child = start(box, words);
+  ::pid_t const child = start(box, arguments);
   int status = 0;
   while (clock::now() < moment) {
     if (::waitpid(child, &status, WNOHANG) == child) {
-      exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+      exit_code = exit_code_of(status);
       return false;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{2});
@@ -80,12 +59,6 @@ bool killed(sandbox const& box, std::vector<std::string> const& words, double se
   ::kill(child, SIGKILL);
   exit_code = wait_for(child);
   return exit_code == -1;
-}
-
-std::vector<std::string> joined(std::vector<std::string> words,
-                                std::vector<std::string> const& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
 }
 
 /// Names and contents of all files below a folder.
@@ -97,8 +70,8 @@ std::map<std::string, std::string> files_of(fs::path const& folder) {
   return result;
 }
 
-void kill_training(sandbox const& box, std::vector<std::string> const& recipe, int kills) {
-  double const whole = seconds_of(box, joined(recipe, {"--model", "whole.safetensors"}));
+void kill_training(sandbox const& box, std::string const& recipe, int kills) {
+  double const whole = seconds_of(box, recipe + " --model whole.safetensors");
   auto const reference = content(box.path("whole.safetensors"));
   auto const model = box.path("m.safetensors");
   auto const checkpoint = box.path("m.safetensors.checkpoint.0");
@@ -106,8 +79,8 @@ void kill_training(sandbox const& box, std::vector<std::string> const& recipe, i
   int finished = 0;
   for (std::uint64_t draw = 0; done < kills; ++draw) {
     BOOST_TEST_REQUIRE(draw < 20U * static_cast<std::uint64_t>(kills));
-    auto command = joined(recipe, {"--model", "m.safetensors"});
-    if (fs::exists(checkpoint)) command.emplace_back("--resume");
+    std::string command = recipe + " --model m.safetensors";
+    if (fs::exists(checkpoint)) command += " --resume";
     int exit_code = 0;
     done += killed(box, command, 1.3 * whole, draw, exit_code) ? 1 : 0;
     BOOST_TEST_REQUIRE((exit_code == -1 || exit_code == 0));
@@ -120,8 +93,8 @@ void kill_training(sandbox const& box, std::vector<std::string> const& recipe, i
       ++finished;
     }
   }
-  auto command = joined(recipe, {"--model", "m.safetensors"});
-  if (fs::exists(checkpoint)) command.emplace_back("--resume");
+  std::string command = recipe + " --model m.safetensors";
+  if (fs::exists(checkpoint)) command += " --resume";
   BOOST_TEST(wait_for(start(box, command)) == 0);
   BOOST_TEST((content(model) == reference));
   BOOST_TEST(box.hidden_leftovers() == 0);
@@ -137,8 +110,7 @@ BOOST_AUTO_TEST_CASE(training_by_crops) {
   sandbox const box;
   box.write_dataset("day1");
   kill_training(box,
-                {"train", "day1", "--mode", "dense", "--steps", "16", "--crop", "16", "--threads",
-                 "1", "--quiet", "--seed", "2"},
+                "train day1 --mode dense --steps 16 --crop 16 --threads 1 --quiet --seed 2",
                 60);
 }
 
@@ -146,8 +118,8 @@ BOOST_AUTO_TEST_CASE(training_by_patches) {
   sandbox const box;
   box.write_dataset("day1");
   kill_training(box,
-                {"train", "day1", "--mode", "patch", "--epochs", "3", "--limit-per-class", "100",
-                 "--threads", "1", "--quiet", "--seed", "2"},
+                "train day1 --mode patch --epochs 3 --limit-per-class 100 --threads 1 --quiet "
+                "--seed 2",
                 60);
 }
 
@@ -157,17 +129,17 @@ BOOST_AUTO_TEST_CASE(segmentation) {
   for (int frame = 0; frame < 3; ++frame)
     box.write_picture("t" + std::to_string(frame) + ".tif", 64,
                       64 + 4 * static_cast<std::size_t>(frame));
-  std::vector<std::string> const command{"segment", "t0.tif",          "t1.tif",    "t2.tif",
-                                         "--model", "m.safetensors",   "--threads", "1",
-                                         "--quiet", "--probabilities", "--out"};
-  double const whole = seconds_of(box, joined(command, {"whole"}));
+  std::string const command =
+      "segment t0.tif t1.tif t2.tif --model m.safetensors --threads 1 --quiet --probabilities "
+      "--out ";
+  double const whole = seconds_of(box, command + "whole");
   auto const reference = files_of(box.path("whole"));
   int done = 0;
   int finished = 0;
   for (std::uint64_t draw = 1000; done < 80; ++draw) {
     BOOST_TEST_REQUIRE(draw < 3000U);
     int exit_code = 0;
-    done += killed(box, joined(command, {"o"}), 1.5 * whole, draw, exit_code) ? 1 : 0;
+    done += killed(box, command + "o", 1.5 * whole, draw, exit_code) ? 1 : 0;
     BOOST_TEST_REQUIRE((exit_code == -1 || exit_code == 0));
     if (!fs::exists(box.path("o"))) continue;
     ++finished;
@@ -175,7 +147,7 @@ BOOST_AUTO_TEST_CASE(segmentation) {
     // Half of the time over an old result.
     if (draw % 2 == 0) fs::remove_all(box.path("o"));
   }
-  BOOST_TEST(wait_for(start(box, joined(command, {"o"}))) == 0);
+  BOOST_TEST(wait_for(start(box, command + "o")) == 0);
   BOOST_TEST((files_of(box.path("o")) == reference));
   BOOST_TEST(box.hidden_leftovers() == 0);
   BOOST_TEST_MESSAGE(done << " kills, " << finished << " times a whole result was there");
