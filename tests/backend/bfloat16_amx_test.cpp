@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "support/bfloat16_instructions.hpp"
+
 #if defined(__x86_64__)
 
 namespace {
@@ -83,12 +85,6 @@ class amx_in_memory {
   int pixels_ = 0;
   int pairs_ = 0;
 };
-
-bool lacks_instructions() {
-  if (detail::has_bfloat16_instructions()) return false;
-  BOOST_TEST_MESSAGE("skipped: this processor has no AVX512_BF16 instructions");
-  return true;
-}
 
 std::vector<bfloat16> random_halves(std::size_t count, std::uint64_t stream) {
   std::vector<bfloat16> values;
@@ -203,7 +199,7 @@ BOOST_AUTO_TEST_CASE(pieces_of_a_pixel) {
 }
 
 BOOST_AUTO_TEST_CASE(the_sums_of_the_vector_instructions) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const window : {1, 3})
     for (int const dilation : {1, 4})
       for (int const channels : {8, 32, 40, 64, 200})
@@ -231,7 +227,7 @@ BOOST_AUTO_TEST_CASE(the_sums_of_the_vector_instructions) {
 
 // A run over the ends of rows leaves out what lies beyond them.
 BOOST_AUTO_TEST_CASE(runs_over_the_ends_of_rows) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const period : {5, 12, 20}) {
     row_case given{.window = 3, .channels = 32, .pixels = 3 * period - 2, .period = period};
     given.fill();
@@ -242,7 +238,7 @@ BOOST_AUTO_TEST_CASE(runs_over_the_ends_of_rows) {
 
 // A pixel's sums have the same bytes wherever a run begins and ends.
 BOOST_AUTO_TEST_CASE(bytes_do_not_depend_on_the_run) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   row_case given{.dilation = 2, .channels = 64, .pixels = 70, .exist = 31};
   given.fill();
   auto const whole = by_registers<float>(given, 0, given.pixels);
@@ -256,7 +252,7 @@ BOOST_AUTO_TEST_CASE(bytes_do_not_depend_on_the_run) {
 
 // A net that diverged says so.
 BOOST_AUTO_TEST_CASE(what_is_not_a_number_stays_so) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   row_case given{.channels = 40, .pixels = 20};
   given.fill();
   given.x[3] = bfloat16{std::numeric_limits<float>::quiet_NaN()};
@@ -267,7 +263,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_a_number_stays_so) {
 
 // Gradients of weights, summed where the sums of other rows lie already.
 BOOST_AUTO_TEST_CASE(gradients_of_weights) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (auto const& [kernel, dilation] : {std::pair{1, 1}, {3, 1}, {3, 2}, {4, 1}})
     for (auto const& [channels, filters] : {std::pair{32, 64}, {40, 3}, {2, 16}, {200, 20}})
       for (auto const& [batch, rows, columns] : {std::tuple{1, 70, 64}, {5, 3, 9}, {2, 2, 91}}) {
@@ -304,7 +300,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_weights) {
 // Winograd's products by matrix registers beside those by vector instructions: sums of the same
 // numbers in another order.
 BOOST_AUTO_TEST_CASE(products_of_winograd) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (auto const& [channels, filters] : {std::pair{32, 32}, {40, 48}, {64, 200}})
     for (auto const& [kernel, dilation] : {std::pair{3, 1}, {4, 2}})
       for (int const threads : {1, 2}) {

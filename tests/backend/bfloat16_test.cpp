@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "support/bfloat16_instructions.hpp"
+
 namespace {
 
 namespace kind = septum::kind;
@@ -28,12 +30,6 @@ constexpr double rounding = 1.0 / 256.0;
 constexpr double summing = 4e-6;
 /// Winograd's filtering rounds points of the input and of the weights.
 constexpr double winograd_rounding = 0.03;
-
-bool lacks_instructions() {
-  if (septum::has_host_bfloat16()) return false;
-  BOOST_TEST_MESSAGE("skipped: this processor has no AVX512_BF16 instructions");
-  return true;
-}
 
 std::vector<double> rounded_values(std::size_t count, std::uint64_t stream) {
   auto values = normal_values(count, stream);
@@ -144,7 +140,7 @@ layer_problem with_scalars(layer_problem problem, map_scalar in, map_scalar out)
 BOOST_AUTO_TEST_SUITE(bfloat16_maps)
 
 BOOST_AUTO_TEST_CASE(convolution) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const kernel : {1, 3, 4})
     for (int const dilation : {1, 2, 4})
       for (auto const& [channels, filters] : {std::pair{2, 3}, {6, 20}, {34, 50}, {16, 64}})
@@ -163,7 +159,7 @@ BOOST_AUTO_TEST_CASE(convolution) {
 }
 
 BOOST_AUTO_TEST_CASE(layer_that_sees_its_whole_input) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const kernel : {1, 3})
     for (auto const out : {map_scalar::bf16, map_scalar::f32}) {
       auto const problem =
@@ -174,7 +170,7 @@ BOOST_AUTO_TEST_CASE(layer_that_sees_its_whole_input) {
 
 // Forward multiplies the floats as they are; the gradient of the weights takes them rounded.
 BOOST_AUTO_TEST_CASE(first_layer_sees_floats) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const channels : {1, 2, 5}) {
     auto problem = with_scalars(conv_problem(2, 6, 9, channels, 19, 3, 1, true), map_scalar::f32,
                                 map_scalar::bf16);
@@ -186,7 +182,7 @@ BOOST_AUTO_TEST_CASE(first_layer_sees_floats) {
 }
 
 BOOST_AUTO_TEST_CASE(winograd) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const kernel : {3, 4})
     for (int const dilation : {1, 2, 4})
       for (auto const& [channels, filters] : {std::pair{32, 40}, {64, 200}}) {
@@ -209,7 +205,7 @@ BOOST_AUTO_TEST_CASE(winograd) {
 }
 
 BOOST_AUTO_TEST_CASE(max_pool) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const channels : {1, 17, 40})
     for (auto const& window :
          {septum::window{2, 2, 1}, septum::window{2, 1, 1}, septum::window{2, 1, 4}, {3, 2, 1}}) {
@@ -227,7 +223,7 @@ BOOST_AUTO_TEST_CASE(max_pool) {
 }
 
 BOOST_AUTO_TEST_CASE(batch_norm) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (int const channels : {3, 16, 200})
     for (bool const relu : {false, true}) {
       layer_problem problem{.batch = 3,

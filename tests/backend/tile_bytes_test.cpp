@@ -41,11 +41,6 @@ std::size_t count_differences(std::vector<float> const& found, std::vector<float
   return count;
 }
 
-std::vector<float> random_floats(std::size_t count, std::uint64_t stream) {
-  auto const values = normal_values(count, stream);
-  return {values.begin(), values.end()};
-}
-
 template <class B>
 std::vector<float> convolve(septum::layer_problem const& problem, std::vector<float> const& weights,
                             std::vector<float> const& x, int threads) {
@@ -73,8 +68,8 @@ template <class B>
 void check_layer(int channels, int filters, int kernel, int dilation,
                  septum::convolution_algorithm convolution) {
   auto const whole = dense_problem({side, side}, channels, filters, kernel, dilation, convolution);
-  auto const weights = random_floats(conv_parameters(whole), 1);
-  auto const x = random_floats(whole.in.size(), 2);
+  auto const weights = normal_floats(conv_parameters(whole), 1);
+  auto const x = normal_floats(whole.in.size(), 2);
   auto const expected = convolve<B>(whole, weights, x, 1);
   for (int const threads : {1, 2})
     for (auto const tile : tiles) {
@@ -104,9 +99,9 @@ void check_net(std::vector<septum::extent2> const& extents) {
   constexpr int field = septum::base_stack_t<S>::receptive_field;
   constexpr int channels = septum::base_stack_t<S>::input_channels;
   constexpr int classes = septum::base_stack_t<S>::output.channels;
-  auto parameters = random_floats(form::parameter_count, 4);
+  auto parameters = normal_floats(form::parameter_count, 4);
   for (float& value : parameters) value *= 0.05F;
-  auto const x = random_floats(static_cast<std::size_t>((side + field - 1) * (side + field - 1)) *
+  auto const x = normal_floats(static_cast<std::size_t>((side + field - 1) * (side + field - 1)) *
                                    static_cast<std::size_t>(channels),
                                5);
   auto const run = [&](std::vector<float> const& pixels, septum::extent2 tile, int threads) {
@@ -139,7 +134,7 @@ void check_tall_frame() {
   constexpr int classes = septum::base_stack_t<S>::output.channels;
   constexpr int columns = 6;
   constexpr int width = columns + field - 1;
-  auto parameters = random_floats(form::parameter_count, 4);
+  auto parameters = normal_floats(form::parameter_count, 4);
   for (float& value : parameters) value *= 0.05F;
   auto const run = [&](float const* pixels, int rows, bool in_strips) {
     septum::net<form, B> net{septum::exec::threads{2}};
@@ -151,7 +146,7 @@ void check_tall_frame() {
     return y;
   };
   constexpr int rows = 270;
-  auto const x = random_floats(
+  auto const x = normal_floats(
       static_cast<std::size_t>(rows + field - 1) * static_cast<std::size_t>(width * channels), 5);
   auto const whole = run(x.data(), rows, true);
   for (int const first : {0, 101, rows - 5}) {

@@ -42,11 +42,6 @@ std::vector<float> convolve(layer_problem const& problem, std::vector<float> con
   return y;
 }
 
-std::vector<float> random_floats(std::size_t count, std::uint64_t stream) {
-  auto const values = normal_values(count, stream);
-  return {values.begin(), values.end()};
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(winograd_filtering)
@@ -164,8 +159,8 @@ BOOST_AUTO_TEST_CASE(layers_that_are_trained_this_way) {
 BOOST_AUTO_TEST_CASE_TEMPLATE(calls_on_the_grid_give_the_same_bytes, B, tested_backends) {
   for (auto const& [kernel, dilation] : {std::pair{3, 2}, {3, 4}, {4, 1}, {4, 8}}) {
     auto const whole = winograd_problem(1, 61, 45, 32, 40, kernel, dilation, true);
-    auto const weights = random_floats(conv_parameters(whole), 1);
-    auto const x = random_floats(whole.in.size(), 2);
+    auto const weights = normal_floats(conv_parameters(whole), 1);
+    auto const x = normal_floats(whole.in.size(), 2);
     auto const expected = convolve<B>(whole, weights, x.data(), 1);
     BOOST_TEST((convolve<B>(whole, weights, x.data(), 3) == expected));
     int const grid = septum::kernel<B, kind::conv, float>::grid(whole);

@@ -34,14 +34,6 @@ struct device {
   septum::context<septum::cuda> context{stream, library};
 };
 
-// 16-bit numbers round every stored value: half a unit of 8 (bfloat16) or 11 bits (float16), and
-// dx and dparameters are sums of such.
-template <class T>
-double tolerance() {
-  if constexpr (std::is_same_v<T, float>) return tolerance_of<septum::cuda, float>;
-  return std::is_same_v<T, septum::bfloat16> ? 1.5e-2 : 2e-3;
-}
-
 template <class Kind, class T>
 void check(layer_case given) {
   // The oracle sees the numbers as they are stored.
@@ -51,10 +43,13 @@ void check(layer_case given) {
   for (auto const when : {host_device::order::eager, host_device::order::late}) {
     device d{when};
     auto const found = run_device_layer<septum::cuda, Kind, T>(d.context, d.stream, given);
-    BOOST_TEST(relative_difference(found.inference, expected.inference) < tolerance<T>());
-    BOOST_TEST(relative_difference(found.output, expected.output) < tolerance<T>());
-    BOOST_TEST(relative_difference(found.dx, expected.dx) < tolerance<T>());
-    BOOST_TEST(relative_difference(found.dparameters, expected.dparameters) < tolerance<T>());
+    BOOST_TEST(relative_difference(found.inference, expected.inference) <
+               (device_tolerance_of<septum::cuda, T>));
+    BOOST_TEST(relative_difference(found.output, expected.output) <
+               (device_tolerance_of<septum::cuda, T>));
+    BOOST_TEST(relative_difference(found.dx, expected.dx) < (device_tolerance_of<septum::cuda, T>));
+    BOOST_TEST(relative_difference(found.dparameters, expected.dparameters) <
+               (device_tolerance_of<septum::cuda, T>));
     BOOST_TEST(d.host.faults.empty());
   }
 }
@@ -202,11 +197,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(batch_norm_with_a_pool_behind_it, T, stored_types)
       kernel::backward(d.context, plan, packed, saved, in, out, {dy.data(), {3, 4, 7, 36}},
                        {dx.data(), {3, 8, 14, 36}}, gradient.values());
       BOOST_TEST(relative_difference(restored(download(d.stream, y)), expected_pool.output) <
-                 tolerance<T>());
+                 (device_tolerance_of<septum::cuda, T>));
       BOOST_TEST(relative_difference(restored(download(d.stream, dx)), expected.dx) <
-                 tolerance<T>());
+                 (device_tolerance_of<septum::cuda, T>));
       BOOST_TEST(relative_difference(restored(download(d.stream, gradient)), expected.dparameters) <
-                 tolerance<T>());
+                 (device_tolerance_of<septum::cuda, T>));
       BOOST_TEST(d.host.faults.empty());
     }
   layer_problem odd{.batch = 1, .in = {7, 8, 8}, .out = {3, 4, 8}, .training = true};

@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 using septum::detail::cudnn_session;
 
 // A device with cuDNN. Members are made in the order in which a program would.
-struct device {
-  explicit device(host_device::order when = host_device::order::eager) : host{when} {
+struct cudnn_device {
+  explicit cudnn_device(host_device::order when = host_device::order::eager) : host{when} {
     host.add(septum::layer_functors<float>{});
     host.add(septum::layer_functors<septum::bfloat16>{});
     host.add(septum::layer_functors<septum::float16>{});
@@ -50,31 +50,23 @@ struct device {
   std::size_t from_heuristics = 0;
 };
 
-std::vector<float> normal_floats(std::size_t count) {
-  std::vector<float> values;
-  for (double const value : normal_values(count, 3)) values.push_back(static_cast<float>(value));
-  return values;
-}
-
 layer_case small_case(bool relu = true) {
   auto const problem = conv_problem(2, 3, 4, 9, 4, 3, 2, relu);
   return make_case(problem, conv_parameters(problem), integer_values);
 }
 
 template <class T>
-double tolerance() {
-  if constexpr (std::is_same_v<T, float>) return tolerance_of<septum::cudnn, float>;
-  return std::is_same_v<T, septum::bfloat16> ? 1.5e-2 : 2e-3;
-}
-
-template <class T>
 void check(layer_result<double> const& found, layer_case const& given) {
   auto const expected = run_layer<septum::reference, kind::conv, double>(given);
-  BOOST_TEST(relative_difference(found.inference, expected.inference) < tolerance<T>());
-  BOOST_TEST(relative_difference(found.output, expected.output) < tolerance<T>());
-  BOOST_TEST(relative_difference(found.dparameters, expected.dparameters) < tolerance<T>());
+  BOOST_TEST(relative_difference(found.inference, expected.inference) <
+             (device_tolerance_of<septum::cudnn, T>));
+  BOOST_TEST(relative_difference(found.output, expected.output) <
+             (device_tolerance_of<septum::cudnn, T>));
+  BOOST_TEST(relative_difference(found.dparameters, expected.dparameters) <
+             (device_tolerance_of<septum::cudnn, T>));
   if (given.problem.input_gradient)
-    BOOST_TEST(relative_difference(found.dx, expected.dx) < tolerance<T>());
+    BOOST_TEST(relative_difference(found.dx, expected.dx) <
+               (device_tolerance_of<septum::cudnn, T>));
 }
 
 // A folder that is gone afterwards.
@@ -100,7 +92,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(convolution_equals_the_reference, T, stored_types)
           auto problem = conv_problem(2, 3, 5, 9, 4, kernel, dilation, relu);
           problem.input_gradient = dilation == 1;
           auto const given = make_case(problem, conv_parameters(problem), integer_values);
-          device d{when};
+          cudnn_device d{when};
           BOOST_TEST_CONTEXT("kernel " << kernel << " dilation " << dilation << " relu " << relu)
           check<T>(d.run<T>(given), given);
           BOOST_TEST(d.host.faults.empty());
@@ -112,7 +104,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(convolution_equals_the_reference, T, stored_types)
 
 BOOST_AUTO_TEST_CASE(a_layer_without_fused_engine_adds_its_bias_by_an_own_kernel) {
   for (bool const relu : {false, true}) {
-    device d;
+    cudnn_device d;
     d.library.takes_pointwise = false;
     auto const given = small_case(relu);
     check<float>(d.run<float>(given), given);
@@ -121,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_layer_without_fused_engine_adds_its_bias_by_an_own_kernel
 }
 
 BOOST_AUTO_TEST_CASE(a_layer_without_any_engine_runs_by_own_kernels) {
-  device d;
+  cudnn_device d;
   d.library.engines.clear();
   auto const given = small_case();
   check<float>(d.run<float>(given), given);
@@ -129,7 +121,7 @@ BOOST_AUTO_TEST_CASE(a_layer_without_any_engine_runs_by_own_kernels) {
 }
 
 BOOST_AUTO_TEST_CASE(gradients_without_engine_run_by_own_kernels) {
-  device d;
+  cudnn_device d;
   d.library.takes_gradients = false;
   auto const given = small_case();
   check<float>(d.run<float>(given), given);
@@ -145,13 +137,13 @@ BOOST_AUTO_TEST_CASE(a_layer_that_sees_its_whole_input_is_a_product) {
   BOOST_TEST(septum::as_covering_product(conv_problem(5, 1, 2, 9, 6, 3, 1, true)).geometry.kernel ==
              3);
   auto const given = make_case(problem, conv_parameters(problem), integer_values);
-  device d;
+  cudnn_device d;
   check<float>(d.run<float>(given), given);
   BOOST_TEST(d.library.workspaces.size() == 4U);
 }
 
 BOOST_AUTO_TEST_CASE(a_float_is_the_sum_of_what_tensor_cores_take) {
-  for (float const value : normal_floats(1000)) {
+  for (float const value : normal_floats(1000, 3)) {
     septum::split_float const parts{value};
     for (float const part : {parts.high, parts.low})
       BOOST_TEST((septum::detail::float_bits(part) & 0x1FFFU) == 0U);
@@ -173,7 +165,7 @@ BOOST_AUTO_TEST_CASE(f32_inference_multiplies_split_factors_where_there_are_tens
   auto const split = septum::kernel_entry_name<septum::split_map<>>();
   for (int const compute_capability : {75, 80, 90})
     for (bool const wanted : {false, true}) {
-      device d;
+      cudnn_device d;
       d.host.compute_capability = compute_capability;
       d.options.split_factors = wanted;
       auto const found = d.run<float>(given).inference;
@@ -187,7 +179,7 @@ BOOST_AUTO_TEST_CASE(f32_inference_multiplies_split_factors_where_there_are_tens
 
 BOOST_AUTO_TEST_CASE(the_first_allowed_engine_that_builds_and_fits_is_taken) {
   namespace is = septum::detail::cudnn_constant;
-  device d;
+  cudnn_device d;
   d.options.workspace_limit = 5000;
   d.library.engines = {{{is::note_tensor_core}, 1, true},
                        {{is::note_nondeterministic}, 2, true},
@@ -227,7 +219,7 @@ BOOST_AUTO_TEST_CASE(precision_decides_about_rounding_of_factors) {
 
 BOOST_AUTO_TEST_CASE(plans_are_kept_in_memory_and_on_disk) {
   scratch_folder const folder;
-  device d;
+  cudnn_device d;
   d.options.plan_folder = folder.path / "deep";
   auto const given = small_case();
   auto const first = d.run<float>(given);
@@ -254,7 +246,7 @@ BOOST_AUTO_TEST_CASE(plans_are_kept_in_memory_and_on_disk) {
 
 BOOST_AUTO_TEST_CASE(a_damaged_plan_on_disk_is_found_anew) {
   scratch_folder const folder;
-  device d;
+  cudnn_device d;
   d.options.plan_folder = folder.path;
   auto const given = small_case();
   d.run<float>(given);
@@ -282,14 +274,14 @@ BOOST_AUTO_TEST_CASE(every_call_that_fails_is_reported_or_gone_round_and_nothing
   auto const given = small_case();
   int calls = 0;
   {
-    device d;
+    cudnn_device d;
     d.run<float>(given);
     calls = d.host.calls;
   }
   BOOST_TEST(calls > 100);
   int reported = 0;
   for (int k = 1; k <= calls; ++k) {
-    device d;
+    cudnn_device d;
     d.host.fail_at = k;
     BOOST_TEST_CONTEXT("call " << k) {
       try {
@@ -309,7 +301,7 @@ BOOST_AUTO_TEST_CASE(every_call_that_fails_is_reported_or_gone_round_and_nothing
 }
 
 BOOST_AUTO_TEST_CASE(errors_hold_the_words_of_the_library) {
-  device d;
+  cudnn_device d;
   septum::detail::cudnn_api const api = host_cudnn::api();
   septum::detail::cudnn_descriptor tensor{api, septum::detail::cudnn_constant::tensor_descriptor};
   BOOST_CHECK_EXCEPTION(tensor.finalize(), septum::device_error, [](auto const& failure) {

@@ -102,7 +102,7 @@ sp::training_state<O> train_on_host(problem const& given, O optimizer,
   return state;
 }
 
-double largest_difference(std::vector<float> const& a, std::vector<float> const& b) {
+double largest_distance(std::vector<float> const& a, std::vector<float> const& b) {
   if (a.size() != b.size()) return 1e9;
   double most = 0.0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -123,8 +123,8 @@ void check_equal_training(O optimizer) {
       optimizer, short_schedule(), found,
       [&](sp::training_progress const& now) { seen.push_back(now.batch); }, [](auto const&) {});
   // Twelve steps: sums in another order, which batch normalisation and the steps carry on.
-  BOOST_TEST(largest_difference(found.parameters, wanted.parameters) < 2e-4);
-  BOOST_TEST(largest_difference(found.best_parameters, wanted.best_parameters) < 2e-4);
+  BOOST_TEST(largest_distance(found.parameters, wanted.parameters) < 2e-4);
+  BOOST_TEST(largest_distance(found.best_parameters, wanted.best_parameters) < 2e-4);
   BOOST_TEST(found.optimizer.updates == wanted.optimizer.updates);
   BOOST_TEST(seen == (std::vector<std::ptrdiff_t>{1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4}),
              boost::test_tools::per_element());

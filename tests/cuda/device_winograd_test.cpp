@@ -82,7 +82,7 @@ struct wide_net : sp::stack<sp::input<1>, sp::conv<32, 3>, sp::relu, sp::max_poo
 struct wide_net_4 : sp::stack<sp::input<2>, sp::conv<32, 4>, sp::batch_norm, sp::relu,
                               sp::conv<40, 4>, sp::relu, sp::dense<3>, sp::softmax> {};
 
-double largest_difference(sp::probabilities const& a, sp::probabilities const& b) {
+double relative_distance(sp::probabilities const& a, sp::probabilities const& b) {
   std::vector<float> const found(a.begin(), a.end());
   std::vector<float> const expected(b.begin(), b.end());
   return relative_difference(found, expected);
@@ -266,7 +266,7 @@ void check_tiles(sp::image const& pixels) {
     BOOST_TEST(std::count(gpu.device.launches.begin(), gpu.device.launches.end(),
                           sp::kernel_entry_name<sp::winograd_input_points<>>()) > 0);
     heights.push_back(nets.frames().tiles().tile_height);
-    BOOST_TEST(largest_difference(found, expected) < 1e-5);
+    BOOST_TEST(relative_distance(found, expected) < 1e-5);
     if (!whole) whole = found;
     BOOST_TEST((found == *whole), "tiles of " << side);
     BOOST_TEST(gpu.device.faults.empty());

@@ -103,6 +103,7 @@ def main():
         [
             "// Written by make_agreement_golden.py with "
             f"numpy {np.__version__}, scipy {scipy.__version__}.",
+            "#pragma once",
             "#include <array>",
             "#include <string_view>",
             "",

@@ -76,7 +76,7 @@ def main():
     OUT.write_text(
         f"// Written by make_assignment_golden.py with numpy {np.__version__}, "
         f"scipy {scipy.__version__}.\n"
-        "#include <limits>\n\n"
+        "#pragma once\n#include <limits>\n\n"
         "// clang-format off\n"
         "namespace golden {\n"
         "inline constexpr double inf = std::numeric_limits<double>::infinity();\n"

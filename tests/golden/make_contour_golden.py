@@ -18,6 +18,7 @@ from skimage.segmentation import morphsnakes
 OUT = pathlib.Path(__file__).with_name("contour_golden.inc")
 lines = [
     f"// Written by make_contour_golden.py with scikit-image {skimage.__version__}.",
+    "#pragma once",
     "#include <cstdint>",
     "#include <string_view>",
     "",

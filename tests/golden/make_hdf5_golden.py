@@ -12,6 +12,7 @@ import numpy as np
 
 OUT = pathlib.Path(__file__).with_name("hdf5_golden.inc")
 HEADER = f"""// Written by make_hdf5_golden.py with h5py {h5py.__version__}.
+#pragma once
 #include <cstddef>
 #include <string_view>
 

@@ -112,6 +112,7 @@ def main():
         [
             "// Written by make_image_golden.py with "
             f"numpy {np.__version__}, scipy {scipy.__version__}, scikit-image {skimage.__version__}.",
+            "#pragma once",
             "#include <array>",
             "#include <cstdint>",
             "#include <string_view>",

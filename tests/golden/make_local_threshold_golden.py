@@ -14,6 +14,7 @@ OUT = pathlib.Path(__file__).with_name("local_threshold_golden.inc")
 ROWS, COLUMNS = 22, 37
 lines = [
     f"// Written by make_local_threshold_golden.py with scipy {scipy.__version__}.",
+    "#pragma once",
     "#include <string_view>",
     "",
     "namespace golden {",

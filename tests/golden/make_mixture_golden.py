@@ -42,7 +42,7 @@ def main():
             lines.append(f"    {fitted.weights_[k]:.12g}, {fitted.means_[k, 0]:.12g}, {sd:.12g},")
         lines += [f"    {fitted.score(numbers[:, None]):.12g}", "};"]
     head = [f"// Written by make_mixture_golden.py with numpy {np.__version__}, scikit-learn {sklearn.__version__}.",
-            "// clang-format off", "namespace golden {"]  # fmt: skip
+            "#pragma once", "// clang-format off", "namespace golden {"]  # fmt: skip
     Path(__file__).with_name("mixture_golden.inc").write_text("\n".join([*head, *lines, "}  // namespace golden", "// clang-format on", ""]))
 
 

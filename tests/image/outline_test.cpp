@@ -10,11 +10,11 @@ namespace sp = septum;
 
 namespace {
 
-using points = std::vector<std::pair<int, int>>;
+using ring_corners = std::vector<std::pair<int, int>>;
 
 /// (row, column) pairs of a ring.
-points points_of(sp::ring const& ring) {
-  points result;
+ring_corners points_of(sp::ring const& ring) {
+  ring_corners result;
   for (auto const& point : ring)
     result.emplace_back(static_cast<int>(point.row), static_cast<int>(point.column));
   return result;
@@ -44,15 +44,15 @@ BOOST_AUTO_TEST_CASE(one_pixel_has_four_corners) {
   BOOST_REQUIRE(cells.size() == 1U);
   BOOST_TEST(cells[0].label == 7);
   BOOST_REQUIRE(cells[0].rings.size() == 1U);
-  BOOST_TEST((points_of(cells[0].rings[0]) == points{{1, 2}, {2, 2}, {2, 1}, {1, 1}}));
+  BOOST_TEST((points_of(cells[0].rings[0]) == ring_corners{{1, 2}, {2, 2}, {2, 1}, {1, 1}}));
 }
 
 BOOST_AUTO_TEST_CASE(only_corners_are_kept_and_borders_of_the_image_are_followed) {
   auto const cells = sp::trace_outlines(sp::labels{{1, 1, 1}, {1, 2, 2}});
   BOOST_REQUIRE(cells.size() == 2U);
-  BOOST_TEST(
-      (points_of(cells[0].rings[0]) == points{{0, 3}, {1, 3}, {1, 1}, {2, 1}, {2, 0}, {0, 0}}));
-  BOOST_TEST((points_of(cells[1].rings[0]) == points{{1, 3}, {2, 3}, {2, 1}, {1, 1}}));
+  BOOST_TEST((points_of(cells[0].rings[0]) ==
+              ring_corners{{0, 3}, {1, 3}, {1, 1}, {2, 1}, {2, 0}, {0, 0}}));
+  BOOST_TEST((points_of(cells[1].rings[0]) == ring_corners{{1, 3}, {2, 3}, {2, 1}, {1, 1}}));
 }
 
 BOOST_AUTO_TEST_CASE(holes_and_parts_have_rings_of_their_own) {

@@ -20,7 +20,7 @@ io::csv_table table_of(std::string const& text, io::csv_limits const& limits = {
 }
 
 template <class Action>
-std::string message_of(Action const& action) {
+std::string csv_refusal(Action const& action) {
   try {
     action();
   } catch (sp::error const& failure) {
@@ -82,37 +82,37 @@ BOOST_AUTO_TEST_CASE(marks_line_ends_and_empty_lines_of_other_programs) {
 
 BOOST_AUTO_TEST_CASE(decimal_commas_and_other_separators_are_explained) {
   BOOST_TEST(test::contains(
-      message_of([] { table_of("id,x\n1,0,5\n"); }),
+      csv_refusal([] { table_of("id,x\n1,0,5\n"); }),
       "some.csv: line 2: expected 2 fields, found 3; if numbers have a decimal comma, use a "
       "point"));
-  BOOST_TEST(test::contains(message_of([] { table_of("id;x\n1;0,5\n"); }),
+  BOOST_TEST(test::contains(csv_refusal([] { table_of("id;x\n1;0,5\n"); }),
                             "expected commas between fields"));
   auto const table = table_of("id,x\n1,\"0,5\"\n2,0.5\n3,1.5x\n4,\n5, 1\n6,1e999\n");
-  BOOST_TEST(test::contains(message_of([&] { static_cast<void>(table.number<double>(0, 1)); }),
+  BOOST_TEST(test::contains(csv_refusal([&] { static_cast<void>(table.number<double>(0, 1)); }),
                             "line 2, column 'x': expected a number, found '0,5'; use a point"));
   BOOST_TEST(table.number<double>(1, 1) == 0.5);
-  BOOST_TEST(test::contains(message_of([&] { static_cast<void>(table.number<int>(1, 1)); }),
+  BOOST_TEST(test::contains(csv_refusal([&] { static_cast<void>(table.number<int>(1, 1)); }),
                             "a whole number"));
   for (std::size_t row = 2; row < 6; ++row)
     BOOST_CHECK_THROW(static_cast<void>(table.number<double>(row, 1)), sp::io_error);
-  BOOST_TEST(test::contains(message_of([] { table_of("\xFF\xFEi\0d\0"); }), "found UTF-16"));
+  BOOST_TEST(test::contains(csv_refusal([] { table_of("\xFF\xFEi\0d\0"); }), "found UTF-16"));
 }
 
 BOOST_AUTO_TEST_CASE(damage_is_named_by_line) {
-  BOOST_TEST(test::contains(message_of([] { table_of("a,b\n1,\"x"); }),
+  BOOST_TEST(test::contains(csv_refusal([] { table_of("a,b\n1,\"x"); }),
                             "line 2: a quoted field does not end"));
-  BOOST_TEST(test::contains(message_of([] { table_of("a,b\n1,\"x\"y\n"); }),
+  BOOST_TEST(test::contains(csv_refusal([] { table_of("a,b\n1,\"x\"y\n"); }),
                             "expected a comma after a quoted field"));
   BOOST_TEST(
-      test::contains(message_of([] { table_of("a,b\n1\n"); }), "expected 2 fields, found 1"));
+      test::contains(csv_refusal([] { table_of("a,b\n1\n"); }), "expected 2 fields, found 1"));
   BOOST_TEST(
-      test::contains(message_of([] { table_of("a,b\n" + std::string(70000, 'x') + ",1\n"); }),
+      test::contains(csv_refusal([] { table_of("a,b\n" + std::string(70000, 'x') + ",1\n"); }),
                      "at most 65536 bytes in a line"));
-  BOOST_TEST(test::contains(message_of([] { table_of("a,b\n1,\"" + std::string(200000, 'x')); }),
+  BOOST_TEST(test::contains(csv_refusal([] { table_of("a,b\n1,\"" + std::string(200000, 'x')); }),
                             "does not end"));
-  BOOST_TEST(test::contains(message_of([] { table_of("a\n1\n2\n3\n", {.max_rows = 2}); }),
+  BOOST_TEST(test::contains(csv_refusal([] { table_of("a\n1\n2\n3\n", {.max_rows = 2}); }),
                             "at most 2 rows"));
-  BOOST_TEST(test::contains(message_of([] { static_cast<void>(table_of("a,b\n").column("c")); }),
+  BOOST_TEST(test::contains(csv_refusal([] { static_cast<void>(table_of("a,b\n").column("c")); }),
                             "expected a column 'c', found a, b"));
 }
 

@@ -47,21 +47,11 @@ std::string plain_file(std::string header, std::string const& data) {
   return lead + header + data;
 }
 
-template <class Action>
-std::string message_of(Action const& action) {
-  try {
-    action();
-  } catch (sp::error const& failure) {
-    return failure.message();
-  }
-  return {};
-}
-
 /// What reading a file with this header and data says.
 std::string message_for(std::string const& header, std::string const& data) {
   test::temporary_folder const folder;
   test::spill(folder / "m", plain_file(header, data));
-  return message_of([&] { static_cast<void>(io::detail::safetensors_file{folder / "m"}); });
+  return test::message_of([&] { static_cast<void>(io::detail::safetensors_file{folder / "m"}); });
 }
 
 }  // namespace
@@ -87,18 +77,18 @@ BOOST_AUTO_TEST_CASE(another_net_is_refused_tensor_by_tensor) {
   test::temporary_folder const folder;
   io::write_model(folder / "m", small_model());
   std::string const message =
-      message_of([&] { static_cast<void>(io::read_model<other_net>(folder / "m")); });
+      test::message_of([&] { static_cast<void>(io::read_model<other_net>(folder / "m")); });
   BOOST_TEST(test::contains(message, "trained for another net ('tiny_net')"));
   BOOST_TEST(test::contains(message, "expected [2, 3, 3, 2], found [2, 3, 3, 1]"));
   BOOST_TEST(test::contains(message, "signature expected"));
   BOOST_TEST(test::contains(
-      message_of([&] { static_cast<void>(io::read_model<tiny_net>(folder / "m", 5)); }),
+      test::message_of([&] { static_cast<void>(io::read_model<tiny_net>(folder / "m", 5)); }),
       "expected 5 nets, found 2"));
   auto layout = sp::tensor_layout<tiny_net>();
   layout.pop_back();
   layout.front().name = "other";
   std::string const names =
-      message_of([&] { io::require_model_for(small_model(), layout, tiny_net::signature); });
+      test::message_of([&] { io::require_model_for(small_model(), layout, tiny_net::signature); });
   BOOST_TEST(test::contains(names, "'other' [2, 3, 3, 1] is missing"));
   BOOST_TEST(test::contains(names, "is not expected"));
 }
@@ -107,7 +97,7 @@ BOOST_AUTO_TEST_CASE(values_that_are_no_numbers_are_refused) {
   test::temporary_folder const folder;
   sp::model spoiled = small_model();
   spoiled.parameter_sets[1][3] = std::numeric_limits<float>::infinity();
-  BOOST_TEST(test::contains(message_of([&] { io::write_model(folder / "m", spoiled); }),
+  BOOST_TEST(test::contains(test::message_of([&] { io::write_model(folder / "m", spoiled); }),
                             "net 1, tensor '" + spoiled.layout[0].name +
                                 "', value 3: expected a finite number, found inf"));
   BOOST_TEST(folder.names().empty());
@@ -197,7 +187,7 @@ BOOST_AUTO_TEST_CASE(metadata_of_others_is_refused) {
                 plain_file(R"({"__metadata__":{)" + metadata +
                                R"(},"net0.a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
                            std::string("\0\0\x80\x3F", 4)));
-    return message_of([&] { static_cast<void>(io::read_model(folder / "m")); });
+    return test::message_of([&] { static_cast<void>(io::read_model(folder / "m")); });
   };
   std::string const whole =
       R"("format":"septum-model","format_version":"1","architecture":"x","signature":"00000000000000ff",)"
@@ -289,12 +279,13 @@ BOOST_AUTO_TEST_CASE(damage_is_named_and_the_previous_one_offered) {
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   test::spill(folder / "c", bytes);
   std::string const message =
-      message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); });
+      test::message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); });
   BOOST_TEST(test::contains(message, "tensor 'F32.parameters': expected the checksum"));
   BOOST_TEST(test::contains(message, "c.previous: rename it"));
   test::spill(folder / "c", "");
   BOOST_TEST(test::contains(
-      message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); }), "empty file"));
+      test::message_of([&] { static_cast<void>(io::read_checkpoint(folder / "c")); }),
+      "empty file"));
 }
 
 BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte_of_a_checkpoint) {
@@ -335,9 +326,9 @@ BOOST_AUTO_TEST_CASE(every_failing_call_leaves_a_whole_checkpoint) {
 BOOST_AUTO_TEST_CASE(other_files_are_no_checkpoints) {
   test::temporary_folder const folder;
   io::write_model(folder / "m", small_model());
-  BOOST_TEST(
-      test::contains(message_of([&] { static_cast<void>(io::read_checkpoint(folder / "m")); }),
-                     "not a checkpoint"));
+  BOOST_TEST(test::contains(
+      test::message_of([&] { static_cast<void>(io::read_checkpoint(folder / "m")); }),
+      "not a checkpoint"));
   io::write_checkpoint(folder / "c", small_checkpoint(1.0F));
   BOOST_CHECK_THROW(static_cast<void>(io::read_model(folder / "c")), sp::io_error);
 }

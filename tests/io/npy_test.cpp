@@ -29,7 +29,7 @@ std::string dictionary(std::string const& type, std::string const& fortran,
   return "{'descr': '" + type + "', 'fortran_order': " + fortran + ", 'shape': " + shape + ", }\n";
 }
 
-std::string message_of(std::string const& bytes) {
+std::string npy_refusal(std::string const& bytes) {
   auto const content = test::content_of(bytes);
   try {
     static_cast<void>(io::read_npy_header(content.bytes(), "some.npy"));
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(other_types_and_shapes_are_refused) {
 BOOST_AUTO_TEST_CASE(damaged_and_dangerous_headers) {
   auto const with = [](std::string const& type, std::string const& fortran,
                        std::string const& shape, std::string const& data = "abcd") {
-    return message_of(npy(dictionary(type, fortran, shape), data));
+    return npy_refusal(npy(dictionary(type, fortran, shape), data));
   };
   BOOST_TEST(with("|u1", "False", "(4,)").empty());
   BOOST_TEST(with("|u1", "False", "(2, 2)").empty());
@@ -106,23 +106,23 @@ BOOST_AUTO_TEST_CASE(damaged_and_dangerous_headers) {
   BOOST_TEST(test::contains(with("|u1", "False", "(3,)"), "expected 3 bytes"));
   BOOST_TEST(test::contains(with("|u1", "Maybe", "(4,)"), "True or False"));
   BOOST_TEST(test::contains(
-      message_of(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "abcd")),
+      npy_refusal(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "abcd")),
       "record of fields"));
-  BOOST_TEST(test::contains(message_of(npy("{'descr': '|u1', 'shape': (4,)}", "abcd")),
+  BOOST_TEST(test::contains(npy_refusal(npy("{'descr': '|u1', 'shape': (4,)}", "abcd")),
                             "expected 'descr'"));
   BOOST_TEST(test::contains(
-      message_of(npy("{'descr': '|u1', 'descr': '|u1', 'shape': (4,)}", "abcd")), "once"));
+      npy_refusal(npy("{'descr': '|u1', 'descr': '|u1', 'shape': (4,)}", "abcd")), "once"));
   BOOST_TEST(test::contains(
-      message_of(npy(dictionary("|u1", "False", "(4,)") + "__import__('os')", "abcd")),
+      npy_refusal(npy(dictionary("|u1", "False", "(4,)") + "__import__('os')", "abcd")),
       "end of the header"));
-  BOOST_TEST(test::contains(message_of(npy("{}", "abcd", 9)), "version 1, 2 or 3, found 9"));
-  BOOST_TEST(test::contains(message_of("\x93NUMPY"), "cut short"));
+  BOOST_TEST(test::contains(npy_refusal(npy("{}", "abcd", 9)), "version 1, 2 or 3, found 9"));
+  BOOST_TEST(test::contains(npy_refusal("\x93NUMPY"), "cut short"));
   std::string ones = "(";
   for (int i = 0; i < 40; ++i) ones += "1,";
   BOOST_TEST(test::contains(with("|u1", "False", ones + "4)"), "at most 32 axes"));
   std::string large = npy(dictionary("|u1", "False", "(4,)"), "abcd", 2);
   large[10] = '\x01';
-  BOOST_TEST(test::contains(message_of(large), "at most 65535 bytes"));
+  BOOST_TEST(test::contains(npy_refusal(large), "at most 65535 bytes"));
 }
 
 BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte) {
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte) {
   std::string const bytes = test::slurp(folder / "x.npy");
   int errors = 0;
   test::for_each_damage(bytes, [&](std::string const& damaged, std::size_t, bool cut) {
-    std::string const message = message_of(damaged);
+    std::string const message = npy_refusal(damaged);
     BOOST_TEST((!cut || !message.empty()));
     errors += message.empty() ? 0 : 1;
   });

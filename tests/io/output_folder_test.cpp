@@ -3,7 +3,6 @@
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,15 +16,6 @@ void write_result(fs::path const& target, std::string const& text) {
   io::write_file(out.file("labels/a.tif"), text);
   io::write_file(out.file("cells.csv"), text + text);
   out.commit();
-}
-
-std::string message_of(std::function<void()> const& action) {
-  try {
-    action();
-  } catch (septum::error const& failure) {
-    return failure.message();
-  }
-  return {};
 }
 
 }  // namespace
@@ -71,13 +61,13 @@ BOOST_AUTO_TEST_CASE(foreign_files_are_never_touched) {
   test::temporary_folder const folder;
   fs::create_directories(folder / "photos/2019");
   test::spill(folder / "photos/2019/cat.png", "precious");
-  std::string const message = message_of([&] { write_result(folder / "photos", "x"); });
+  std::string const message = test::message_of([&] { write_result(folder / "photos", "x"); });
   BOOST_TEST(message.find("2019/cat.png") != std::string::npos);
   BOOST_TEST(test::slurp(folder / "photos/2019/cat.png") == "precious");
 
   write_result(folder / "out", "one");
   test::spill(folder / "out/notes.txt", "mine");
-  BOOST_TEST(message_of([&] { write_result(folder / "out", "two"); }).find("notes.txt") !=
+  BOOST_TEST(test::message_of([&] { write_result(folder / "out", "two"); }).find("notes.txt") !=
              std::string::npos);
   BOOST_TEST(test::slurp(folder / "out/cells.csv") == "oneone");
   BOOST_TEST(folder.names().size() == 2U);

@@ -50,7 +50,7 @@ sp::image image_of(std::string const& bytes) {
                                "some.png");
 }
 
-std::string message_of(std::string const& bytes) {
+std::string png_refusal(std::string const& bytes) {
   try {
     static_cast<void>(image_of(bytes));
   } catch (sp::error const& failure) {
@@ -100,11 +100,11 @@ BOOST_AUTO_TEST_CASE(palettes_of_grays_are_looked_up_and_colours_refused) {
   BOOST_TEST((image_of(png(1, 2, 8, 3, rows, chunk("PLTE", grays))) == sp::image{{{80}}, {{255}}}));
   std::string const colours("\0\0\0\x50\x51\x50\xFF\xFF\xFF", 9);
   std::string const file = png(1, 2, 8, 3, rows, chunk("PLTE", colours));
-  BOOST_TEST(message_of(file).find("a palette of colours") != std::string::npos);
+  BOOST_TEST(png_refusal(file).find("a palette of colours") != std::string::npos);
   auto const content = test::content_of(file);
   auto const cells = io::detail::png_labels(io::detail::decode_png(content.bytes(), "x", 100), "x");
   BOOST_TEST(cells(1, 0) == 2);
-  BOOST_TEST(message_of(png(1, 2, 8, 3, std::string("\0\1\0\7", 4), chunk("PLTE", grays)))
+  BOOST_TEST(png_refusal(png(1, 2, 8, 3, std::string("\0\1\0\7", 4), chunk("PLTE", grays)))
                  .find("palette index") != std::string::npos);
 }
 
@@ -115,15 +115,15 @@ BOOST_AUTO_TEST_CASE(colour_images_are_no_labels) {
 }
 
 BOOST_AUTO_TEST_CASE(declared_sizes_are_checked_before_memory_is_asked_for) {
-  BOOST_TEST(message_of(png(5000, 5000, 8, 0, "\0")).find("expected at most 1048576 pixels") !=
+  BOOST_TEST(png_refusal(png(5000, 5000, 8, 0, "\0")).find("expected at most 1048576 pixels") !=
              std::string::npos);
-  BOOST_TEST(message_of(png(1000, 1000, 16, 6, "\0")).find("expected a larger file") !=
+  BOOST_TEST(png_refusal(png(1000, 1000, 16, 6, "\0")).find("expected a larger file") !=
              std::string::npos);
-  BOOST_TEST(!message_of(png(0, 1, 8, 0, "\0")).empty());
-  BOOST_TEST(!message_of(png(0x7FFFFFFF, 0x7FFFFFFF, 8, 0, "\0")).empty());
-  BOOST_TEST(message_of("PNG").find("not a PNG") != std::string::npos);
+  BOOST_TEST(!png_refusal(png(0, 1, 8, 0, "\0")).empty());
+  BOOST_TEST(!png_refusal(png(0x7FFFFFFF, 0x7FFFFFFF, 8, 0, "\0")).empty());
+  BOOST_TEST(png_refusal("PNG").find("not a PNG") != std::string::npos);
   // Fewer rows than declared.
-  BOOST_TEST(!message_of(png(3, 3, 8, 0, std::string("\0\1\2\3", 4))).empty());
+  BOOST_TEST(!png_refusal(png(3, 3, 8, 0, std::string("\0\1\2\3", 4))).empty());
 }
 
 BOOST_AUTO_TEST_CASE(every_cut_and_every_changed_byte) {

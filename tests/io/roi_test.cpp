@@ -24,7 +24,7 @@ io::roi square(std::string name, double top, double left, double side) {
 io::roi decoded(std::string const& bytes) {
   return io::decode_roi(test::content_of(bytes).bytes(), "some.roi");
 }
-std::string message_of(std::string const& bytes) {
+std::string roi_refusal(std::string const& bytes) {
   try {
     static_cast<void>(decoded(bytes));
   } catch (sp::error const& failure) {
@@ -125,18 +125,18 @@ BOOST_AUTO_TEST_CASE(what_is_no_area_is_named) {
   auto const of_type = [&](int type) {
     std::string changed = bytes;
     put(changed, 6, static_cast<std::uint64_t>(type), 1);
-    return message_of(changed);
+    return roi_refusal(changed);
   };
   BOOST_TEST(test::contains(of_type(3), "expected an area, found a line"));
   BOOST_TEST(test::contains(of_type(10), "found points"));
   BOOST_TEST(test::contains(of_type(77), "unknown type 77"));
-  BOOST_TEST(test::contains(message_of("Iouz" + bytes.substr(4)), "not an ImageJ ROI"));
+  BOOST_TEST(test::contains(roi_refusal("Iouz" + bytes.substr(4)), "not an ImageJ ROI"));
   std::string changed = bytes;
   put(changed, 16, 60000, 2);
-  BOOST_TEST(test::contains(message_of(changed), "expected 240000 bytes"));
+  BOOST_TEST(test::contains(roi_refusal(changed), "expected 240000 bytes"));
   changed = bytes;
   put(changed, 60, 1U << 31U, 4);
-  BOOST_TEST(test::contains(message_of(changed), "second header"));
+  BOOST_TEST(test::contains(roi_refusal(changed), "second header"));
   BOOST_CHECK_THROW(static_cast<void>(io::encode_roi(square("far", 0, 70000, 3))),
                     sp::unsupported_error);
 }

@@ -8,15 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "support/occurrences.hpp"
+
 namespace report = septum::report;
 
 namespace {
-
-std::size_t count(std::string const& text, std::string const& part) {
-  std::size_t result = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++result;
-  return result;
-}
 
 /// Whether every element is closed in the right order, and no number is NaN or infinite.
 bool well_formed(std::string const& svg) {
@@ -34,8 +30,8 @@ bool well_formed(std::string const& svg) {
       open.push_back(name);
     }
   }
-  return open.empty() && count(svg, "nan") == 0 && count(svg, "\"inf") == 0 &&
-         svg.starts_with("<svg ");
+  return open.empty() && test::occurrences(svg, "nan") == 0 &&
+         test::occurrences(svg, "\"inf") == 0 && svg.starts_with("<svg ");
 }
 
 std::vector<std::string> labels_of(std::vector<report::detail::tick> const& ticks) {
@@ -154,7 +150,7 @@ BOOST_AUTO_TEST_CASE(histograms_count_every_finite_value_once) {
   BOOST_TEST(*std::max_element(constant.counts.begin(), constant.counts.end()) == 7);
   std::string const svg = report::histogram_plot({.x = {.label = "area"}}, bins);
   BOOST_TEST(well_formed(svg));
-  BOOST_TEST(count(svg, "fill=\"#0072B2\"") == 3U);
+  BOOST_TEST(test::occurrences(svg, "fill=\"#0072B2\"") == 3U);
 }
 
 BOOST_AUTO_TEST_CASE(outliers_do_not_press_a_histogram_into_one_bar) {
@@ -173,8 +169,8 @@ BOOST_AUTO_TEST_CASE(outliers_do_not_press_a_histogram_into_one_bar) {
   BOOST_TEST(std::accumulate(inner.counts.begin(), inner.counts.end(), std::int64_t{0}) == 202);
   std::string const svg = report::histogram_plot({.x = {.label = "rate"}}, inner);
   BOOST_TEST(well_formed(svg));
-  BOOST_TEST(count(svg, "fill=\"#56B4E9\"") == 2U);
-  BOOST_TEST(count(svg, " and above: 1") == 1U);
+  BOOST_TEST(test::occurrences(svg, "fill=\"#56B4E9\"") == 2U);
+  BOOST_TEST(test::occurrences(svg, " and above: 1") == 1U);
   // Without outliers the bins cover everything.
   values.resize(200);
   auto const plain = report::bin_values(values, 20, 0.01);
@@ -186,9 +182,9 @@ BOOST_AUTO_TEST_CASE(learning_curves_show_validation_only_when_there_is_one) {
   std::vector<report::learning_point> points{{0, 0.5, 0.6}, {1, 0.3, 0.4}};
   std::string const both = report::learning_curves(points, "error");
   BOOST_TEST(well_formed(both));
-  BOOST_TEST(count(both, ">validation<") == 1U);
+  BOOST_TEST(test::occurrences(both, ">validation<") == 1U);
   for (auto& point : points) point.validation = std::nan("");
-  BOOST_TEST(count(report::learning_curves(points, "error"), ">validation<") == 0U);
+  BOOST_TEST(test::occurrences(report::learning_curves(points, "error"), ">validation<") == 0U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,16 +13,12 @@
 #include <string_view>
 #include <vector>
 
+#include "support/occurrences.hpp"
+
 namespace sp = septum;
 namespace report = septum::report;
 
 namespace {
-
-std::size_t count(std::string const& text, std::string_view part) {
-  std::size_t result = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++result;
-  return result;
-}
 
 std::string uri_of(std::string_view text) {
   return report::data_uri("text/plain", std::as_bytes(std::span{text.data(), text.size()}));
@@ -76,12 +72,12 @@ BOOST_AUTO_TEST_CASE(text_cannot_leave_its_place) {
   page.cards(std::array{report::card{.label = "<i>", .value = "1 & 2"}});
   page.table({.head = {"<h>"}, .rows = {{"</table>", "5"}}, .numeric = {false, true}});
   std::string const html = page.finish();
-  BOOST_TEST(count(html, "alert(1)</script>") == 0U);
-  BOOST_TEST(count(html, "</table>") == 1U);
+  BOOST_TEST(test::occurrences(html, "alert(1)</script>") == 0U);
+  BOOST_TEST(test::occurrences(html, "</table>") == 1U);
   BOOST_TEST(html.find("&lt;One&gt;") != std::string::npos);
-  BOOST_TEST(count(html, "<td class=\"number\">5</td>") == 1U);
-  BOOST_TEST(count(html, "http://www.w3.org/2000/svg") ==
-             count(html, "//www") + count(html, "https:"));
+  BOOST_TEST(test::occurrences(html, "<td class=\"number\">5</td>") == 1U);
+  BOOST_TEST(test::occurrences(html, "http://www.w3.org/2000/svg") ==
+             test::occurrences(html, "//www") + test::occurrences(html, "https:"));
 }
 
 BOOST_AUTO_TEST_CASE(viewer_data_is_closed) {
@@ -95,10 +91,10 @@ BOOST_AUTO_TEST_CASE(viewer_data_is_closed) {
   std::string const html = page.finish();
   BOOST_TEST(html.find("[1,2,-1,1.23,null,\"M0 0h1\"]") != std::string::npos);
   BOOST_TEST(html.find("\\u003c/script>\\u003cb>\\\"\\\\") != std::string::npos);
-  BOOST_TEST(count(html, "id=\"show-probability\"") == 0U);
+  BOOST_TEST(test::occurrences(html, "id=\"show-probability\"") == 0U);
   report::page empty{"t", "s"};
   report::put_viewer(empty, {});
-  BOOST_TEST(count(empty.finish(), "id=\"frames\"") == 0U);
+  BOOST_TEST(test::occurrences(empty.finish(), "id=\"frames\"") == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(map_of_cells) {
@@ -106,10 +102,10 @@ BOOST_AUTO_TEST_CASE(map_of_cells) {
   std::vector<double> const values{0, 1.0};
   auto const svg =
       report::cell_map(cells, values, {.title = "Growth", .unit = "per h", .pixel_size_um = 0.5});
-  BOOST_TEST(count(svg, "cell 1: 1.000 per h") == 1U);
-  BOOST_TEST(count(svg, "cell 2: not known") == 1U);
-  BOOST_TEST(count(svg, "M3 0v2h-1v-1h-1v-1z") == 1U);
-  BOOST_TEST(count(svg, "µm</text>") == 1U);
+  BOOST_TEST(test::occurrences(svg, "cell 1: 1.000 per h") == 1U);
+  BOOST_TEST(test::occurrences(svg, "cell 2: not known") == 1U);
+  BOOST_TEST(test::occurrences(svg, "M3 0v2h-1v-1h-1v-1z") == 1U);
+  BOOST_TEST(test::occurrences(svg, "µm</text>") == 1U);
   BOOST_TEST(report::detail::scale_bar_um(130) == 20.0);
   BOOST_TEST(report::detail::scale_bar_um(9) == 2.0);
 }
@@ -120,8 +116,8 @@ BOOST_AUTO_TEST_CASE(tree_of_a_family) {
   BOOST_TEST(tree.shown == 4U);
   BOOST_TEST(tree.all == 4U);
   for (int track = 1; track <= 4; ++track)
-    BOOST_TEST(count(tree.svg, "data-track=\"" + std::to_string(track) + "\"") == 1U);
-  BOOST_TEST(count(tree.svg, "l6 6m0 -6l-6 6") == 1U);
+    BOOST_TEST(test::occurrences(tree.svg, "data-track=\"" + std::to_string(track) + "\"") == 1U);
+  BOOST_TEST(test::occurrences(tree.svg, "l6 6m0 -6l-6 6") == 1U);
   // The larger tree comes first when there is not room for all.
   auto const cut = report::lineage_tree(series, {.most_rows = 2});
   BOOST_TEST(cut.shown == 3U);
@@ -131,13 +127,13 @@ BOOST_AUTO_TEST_CASE(tree_of_a_family) {
 BOOST_AUTO_TEST_CASE(growth_figures) {
   auto const series = small_movie();
   auto const curves = sp::measure_growth(series);
-  BOOST_TEST(count(report::growth_curve_plot(series, 5), "data-track") == 4U);
-  BOOST_TEST(count(report::growth_histogram(curves, {}, "t"), "<rect") > 2U);
-  BOOST_TEST(count(report::rate_histogram(curves), "per h") > 0U);
-  BOOST_TEST(count(report::rate_over_time(curves, 5), "<path") == 2U);
-  BOOST_TEST(count(report::growth_curve_plot({}, 5), "no data") == 1U);
-  BOOST_TEST(count(report::added_length_plot({}, {}), "no data") == 1U);
-  BOOST_TEST(count(report::cycle_histogram({}, 5), "no data") == 1U);
+  BOOST_TEST(test::occurrences(report::growth_curve_plot(series, 5), "data-track") == 4U);
+  BOOST_TEST(test::occurrences(report::growth_histogram(curves, {}, "t"), "<rect") > 2U);
+  BOOST_TEST(test::occurrences(report::rate_histogram(curves), "per h") > 0U);
+  BOOST_TEST(test::occurrences(report::rate_over_time(curves, 5), "<path") == 2U);
+  BOOST_TEST(test::occurrences(report::growth_curve_plot({}, 5), "no data") == 1U);
+  BOOST_TEST(test::occurrences(report::added_length_plot({}, {}), "no data") == 1U);
+  BOOST_TEST(test::occurrences(report::cycle_histogram({}, 5), "no data") == 1U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

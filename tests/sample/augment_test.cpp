@@ -9,12 +9,12 @@ namespace sp = septum;
 
 namespace {
 
-using patch = std::vector<int>;
+using square_patch = std::vector<int>;
 
 // Row-major side x side patch seen through one symmetry.
-patch apply(sp::dihedral turn, patch const& source, int side) {
+square_patch apply(sp::dihedral turn, square_patch const& source, int side) {
   auto const path = turn.over(side, side, 1);
-  patch result;
+  square_patch result;
   for (int row = 0; row < side; ++row)
     for (int column = 0; column < side; ++column)
       result.push_back(source[static_cast<std::size_t>(path.origin + row * path.row_step +
@@ -22,9 +22,9 @@ patch apply(sp::dihedral turn, patch const& source, int side) {
   return result;
 }
 
-patch const asymmetric{1, 2, 3,  //
-                       4, 5, 6,  //
-                       7, 8, 9};
+square_patch const asymmetric{1, 2, 3,  //
+                              4, 5, 6,  //
+                              7, 8, 9};
 
 }  // namespace
 
@@ -32,21 +32,21 @@ BOOST_AUTO_TEST_SUITE(augment)
 
 // Written down from the definition: turns are counter-clockwise, reflections come first.
 BOOST_AUTO_TEST_CASE(each_element_is_the_documented_map) {
-  std::array<patch, 8> const expected{{{1, 2, 3, 4, 5, 6, 7, 8, 9},
-                                       {3, 6, 9, 2, 5, 8, 1, 4, 7},
-                                       {9, 8, 7, 6, 5, 4, 3, 2, 1},
-                                       {7, 4, 1, 8, 5, 2, 9, 6, 3},
-                                       {3, 2, 1, 6, 5, 4, 9, 8, 7},
-                                       {1, 4, 7, 2, 5, 8, 3, 6, 9},
-                                       {7, 8, 9, 4, 5, 6, 1, 2, 3},
-                                       {9, 6, 3, 8, 5, 2, 7, 4, 1}}};
+  std::array<square_patch, 8> const expected{{{1, 2, 3, 4, 5, 6, 7, 8, 9},
+                                              {3, 6, 9, 2, 5, 8, 1, 4, 7},
+                                              {9, 8, 7, 6, 5, 4, 3, 2, 1},
+                                              {7, 4, 1, 8, 5, 2, 9, 6, 3},
+                                              {3, 2, 1, 6, 5, 4, 9, 8, 7},
+                                              {1, 4, 7, 2, 5, 8, 3, 6, 9},
+                                              {7, 8, 9, 4, 5, 6, 1, 2, 3},
+                                              {9, 6, 3, 8, 5, 2, 7, 4, 1}}};
   for (int element = 0; element < 8; ++element)
     BOOST_TEST(apply({element}, asymmetric, 3) == expected[static_cast<std::size_t>(element)],
                boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(the_eight_images_of_an_asymmetric_patch_differ) {
-  std::set<patch> images;
+  std::set<square_patch> images;
   for (int element = 0; element < 8; ++element) images.insert(apply({element}, asymmetric, 3));
   BOOST_TEST(images.size() == 8U);
 }

@@ -8,19 +8,19 @@
 #include <set>
 #include <vector>
 
+#include "support/error_id.hpp"
+
 namespace sp = septum;
 
 namespace {
 
-constexpr auto none = sp::annotation::unlabelled;
-
 // Every pixel holds its own number, and its class follows from it: where pixels and classes do not
 // move together, the classes no longer fit.
-struct numbered {
+struct numbered_images {
   std::vector<sp::image> images;
   std::vector<sp::mask> maps;
 
-  explicit numbered(std::vector<sp::extent2> const& extents, std::size_t channels = 1) {
+  explicit numbered_images(std::vector<sp::extent2> const& extents, std::size_t channels = 1) {
     std::size_t next = 0;
     for (auto const& extent : extents) {
       auto const rows = static_cast<std::size_t>(extent.rows);
@@ -50,14 +50,14 @@ struct numbered {
   }
 };
 
-struct drained {
+struct drained_crops {
   std::vector<float> pixels;
   std::vector<std::uint8_t> classes;
-  bool operator==(drained const&) const = default;
+  bool operator==(drained_crops const&) const = default;
 };
 
-drained drain(sp::crop_batches& batches, int epoch, std::ptrdiff_t first = 0) {
-  drained all;
+drained_crops drain(sp::crop_batches& batches, int epoch, std::ptrdiff_t first = 0) {
+  drained_crops all;
   for (auto const& batch : batches.epoch(epoch, first)) {
     BOOST_TEST_REQUIRE(batch.index == first);
     ++first;
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_SUITE(crops)
 
 BOOST_AUTO_TEST_CASE(classes_stay_with_their_pixels_in_all_eight_symmetries) {
   for (std::size_t const channels : {1U, 2U, 3U}) {
-    numbered const data{{{23, 31}, {40, 19}}, channels};
+    numbered_images const data{{{23, 31}, {40, 19}}, channels};
     sp::crop_batches batches{data.pixels(),
                              data.classes(),
                              {.window = 5, .side = 6, .batch_size = 3, .batches_per_epoch = 20}};
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(classes_stay_with_their_pixels_in_all_eight_symmetries) {
           for (std::ptrdiff_t c = 0; c < 6; ++c) {
             float const centre = batch.patches(n, r + 2, c + 2, 0);
             auto const at = static_cast<std::size_t>((n * 6 + r) * 6 + c);
-            BOOST_REQUIRE_EQUAL(int{batch.labels[at]}, int{numbered::class_of(centre)});
+            BOOST_REQUIRE_EQUAL(int{batch.labels[at]}, int{numbered_images::class_of(centre)});
             for (std::size_t k = 1; k < channels; ++k)
               BOOST_REQUIRE_EQUAL(batch.patches(n, r + 2, c + 2, k),
                                   centre + 100'000.0F * static_cast<float>(k));
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(classes_stay_with_their_pixels_in_all_eight_symmetries) {
 }
 
 BOOST_AUTO_TEST_CASE(an_epoch_can_start_anywhere_and_threads_do_not_matter) {
-  numbered const data{{{40, 33}}, 2};
+  numbered_images const data{{{40, 33}}, 2};
   sp::crop_options const options{.window = 7,
                                  .side = 9,
                                  .batch_size = 2,
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(an_epoch_can_start_anywhere_and_threads_do_not_matter) {
 }
 
 BOOST_AUTO_TEST_CASE(crops_lie_inside_and_reach_every_corner) {
-  numbered const data{{{20, 24}}};
+  numbered_images const data{{{20, 24}}};
   sp::crop_batches const batches{data.pixels(), data.classes(), {.window = 5, .side = 8}};
   std::set<std::pair<int, int>> places;
   for (std::ptrdiff_t k = 0; k < 400; ++k) {
@@ -142,20 +142,21 @@ BOOST_AUTO_TEST_CASE(crops_lie_inside_and_reach_every_corner) {
 }
 
 BOOST_AUTO_TEST_CASE(sparse_labels_are_found_and_small_images_shrink_the_crop) {
-  numbered data{{{30, 30}, {12, 40}}};
-  for (auto& map : data.maps) std::fill(map.begin(), map.end(), none);
+  numbered_images data{{{30, 30}, {12, 40}}};
+  for (auto& map : data.maps) std::fill(map.begin(), map.end(), sp::annotation::unlabelled);
   data.maps[1](6, 33) = 1;
   data.maps[0](0, 0) = 2;  // its window leaves the image
   sp::crop_batches batches{data.pixels(), data.classes(), {.window = 5, .side = 64}};
   BOOST_TEST(batches.options().side == 8);
   for (auto const& batch : batches.epoch(0)) {
     BOOST_TEST_REQUIRE(std::count(batch.labels.begin(), batch.labels.end(), 1) == 1);
-    BOOST_TEST_REQUIRE(std::count(batch.labels.begin(), batch.labels.end(), none) == 63);
+    BOOST_TEST_REQUIRE(
+        std::count(batch.labels.begin(), batch.labels.end(), sp::annotation::unlabelled) == 63);
   }
 }
 
 BOOST_AUTO_TEST_CASE(a_mask_keeps_as_many_of_every_class) {
-  numbered data{{{40, 40}}};
+  numbered_images data{{{40, 40}}};
   for (auto& label : data.maps[0]) label = label == 0 ? 0 : 2;
   sp::crop_batches batches{
       data.pixels(), data.classes(), {.window = 5, .side = 12, .balance = true}};
@@ -170,7 +171,8 @@ BOOST_AUTO_TEST_CASE(a_mask_keeps_as_many_of_every_class) {
     BOOST_TEST_REQUIRE(counted(batch.labels, 0) == rarest);
     BOOST_TEST_REQUIRE(counted(batch.labels, 2) == rarest);
     for (std::size_t i = 0; i < batch.labels.size(); ++i)
-      BOOST_REQUIRE(batch.labels[i] == none || batch.labels[i] == reference->labels[i]);
+      BOOST_REQUIRE(batch.labels[i] == sp::annotation::unlabelled ||
+                    batch.labels[i] == reference->labels[i]);
     ++reference;
   }
 }
@@ -178,7 +180,7 @@ BOOST_AUTO_TEST_CASE(a_mask_keeps_as_many_of_every_class) {
 BOOST_AUTO_TEST_CASE(warped_crops_are_larger_smaller_and_turned_about_their_middle) {
   // Pixels hold a plane a r + b c, which interpolation reproduces: the crop holds it at the places
   // that its middle and two steps give, and classes follow the pixels.
-  numbered data{{{120, 130}}};
+  numbered_images data{{{120, 130}}};
   for (std::size_t r = 0; r < 120; ++r)
     for (std::size_t c = 0; c < 130; ++c) {
       data.images[0](r, c, 0) = 0.25F * static_cast<float>(r) + 0.5F * static_cast<float>(c);
@@ -230,7 +232,7 @@ BOOST_AUTO_TEST_CASE(warped_crops_are_larger_smaller_and_turned_about_their_midd
 }
 
 BOOST_AUTO_TEST_CASE(beyond_the_border_a_warped_crop_sees_the_mirror_image_and_no_class) {
-  numbered const data{{{14, 14}}};
+  numbered_images const data{{{14, 14}}};
   sp::crop_batches batches{data.pixels(),
                            data.classes(),
                            {.window = 5,
@@ -249,15 +251,15 @@ BOOST_AUTO_TEST_CASE(beyond_the_border_a_warped_crop_sees_the_mirror_image_and_n
       }
     BOOST_TEST(lowest >= 0.0F);
     BOOST_TEST(highest <= 195.0F);
-    smaller = smaller || batch.labels[0] == none;
-    BOOST_TEST(batch.labels[5 * 10 + 5] != none);
+    smaller = smaller || batch.labels[0] == sp::annotation::unlabelled;
+    BOOST_TEST(batch.labels[5 * 10 + 5] != sp::annotation::unlabelled);
   }
   BOOST_TEST(smaller);
 }
 
 BOOST_AUTO_TEST_CASE(shear_slides_rows_against_each_other) {
   // Pixels hold their column: after a shear, row r holds column + slope * (r - middle).
-  numbered data{{{60, 90}}};
+  numbered_images data{{{60, 90}}};
   for (std::size_t r = 0; r < 60; ++r)
     for (std::size_t c = 0; c < 90; ++c) {
       data.images[0](r, c, 0) = static_cast<float>(c);
@@ -296,9 +298,9 @@ BOOST_AUTO_TEST_CASE(shear_slides_rows_against_each_other) {
 }
 
 BOOST_AUTO_TEST_CASE(a_grid_covers_every_labelled_pixel) {
-  numbered data{{{37, 50}, {30, 21}}};
+  numbered_images data{{{37, 50}, {30, 21}}};
   for (std::size_t r = 0; r < 37; ++r)
-    for (std::size_t c = 25; c < 50; ++c) data.maps[0](r, c) = none;
+    for (std::size_t c = 25; c < 50; ++c) data.maps[0](r, c) = sp::annotation::unlabelled;
   auto const maps = data.classes();
   auto const grid = sp::crop_grid(maps, 5, 9);
   std::vector<std::set<std::pair<int, int>>> seen(2);
@@ -309,7 +311,7 @@ BOOST_AUTO_TEST_CASE(a_grid_covers_every_labelled_pixel) {
   for (std::size_t i = 0; i < 2; ++i)
     for (int r = 2; r < static_cast<int>(maps[i].extent(0)) - 2; ++r)
       for (int c = 2; c < static_cast<int>(maps[i].extent(1)) - 2; ++c)
-        BOOST_REQUIRE(maps[i](r, c) == none || seen[i].contains({r, c}));
+        BOOST_REQUIRE(maps[i](r, c) == sp::annotation::unlabelled || seen[i].contains({r, c}));
   BOOST_TEST(std::none_of(grid.begin(), grid.end(),
                           [](auto const& at) { return at.image == 0 && at.column > 25; }));
   BOOST_TEST(sp::crop_grid(maps, 5, 9, 4).size() == 4U);
@@ -328,33 +330,25 @@ BOOST_AUTO_TEST_CASE(a_grid_covers_every_labelled_pixel) {
 }
 
 BOOST_AUTO_TEST_CASE(refusals) {
-  numbered const data{{{20, 20}}};
-  numbered const other{{{20, 21}}};
-  numbered const small{{{4, 20}}};
-  auto const id_of = [](auto const& call) {
-    try {
-      call();
-    } catch (sp::error const& failure) {
-      return failure.id();
-    }
-    return std::string{"nothing thrown"};
-  };
+  numbered_images const data{{{20, 20}}};
+  numbered_images const other{{{20, 21}}};
+  numbered_images const small{{{4, 20}}};
   using batches = sp::crop_batches;
-  BOOST_TEST(id_of([&] {
+  BOOST_TEST(test::id_of([&] {
                batches{data.pixels(), other.classes(), {.window = 5}};
              }) == "septum.sample.15");
-  BOOST_TEST(id_of([&] {
+  BOOST_TEST(test::id_of([&] {
                batches{small.pixels(), small.classes(), {.window = 5}};
              }) == "septum.sample.16");
-  BOOST_TEST(id_of([&] {
+  BOOST_TEST(test::id_of([&] {
                batches{data.pixels(), data.classes(), {.window = 4}};
              }) == "septum.sample.1");
-  BOOST_TEST(id_of([&] {
+  BOOST_TEST(test::id_of([&] {
                batches{data.pixels(), data.classes(), {.window = 5, .batch_size = 0}};
              }) == "septum.sample.18");
-  numbered empty{{{20, 20}}};
-  std::fill(empty.maps[0].begin(), empty.maps[0].end(), none);
-  BOOST_TEST(id_of([&] {
+  numbered_images empty{{{20, 20}}};
+  std::fill(empty.maps[0].begin(), empty.maps[0].end(), sp::annotation::unlabelled);
+  BOOST_TEST(test::id_of([&] {
                batches{empty.pixels(), empty.classes(), {.window = 5}};
              }) == "septum.sample.17");
 }
@@ -370,7 +364,7 @@ std::vector<sp::annotation> two_annotations() {
     truths[i].class_of_pixel = sp::mask::from_shape({60, 50 + i});
     for (std::size_t k = 0; k < truths[i].class_of_pixel.size(); ++k)
       truths[i].class_of_pixel.data()[k] = static_cast<std::uint8_t>(k * 31 % 17 % 3);
-    truths[i].class_of_pixel(30, 20) = none;
+    truths[i].class_of_pixel(30, 20) = sp::annotation::unlabelled;
   }
   return truths;
 }
@@ -388,9 +382,10 @@ BOOST_AUTO_TEST_CASE(every_pixel_goes_to_one_part_at_random) {
     for (std::size_t r = 0; r < 60; ++r)
       for (std::size_t c = 0; c < 50 + i; ++c) {
         auto const label = truths[i].class_of_pixel(r, c);
-        bool const inside = r >= 3 && c >= 3 && r < 57 && c < 47 + i && label != none;
-        bool const trains = maps.training[i](r, c) != none;
-        bool const validates = maps.validation[i](r, c) != none;
+        bool const inside =
+            r >= 3 && c >= 3 && r < 57 && c < 47 + i && label != sp::annotation::unlabelled;
+        bool const trains = maps.training[i](r, c) != sp::annotation::unlabelled;
+        bool const validates = maps.validation[i](r, c) != sp::annotation::unlabelled;
         BOOST_REQUIRE_EQUAL(trains + validates, inside ? 1 : 0);
         if (trains) BOOST_REQUIRE_EQUAL(int{maps.training[i](r, c)}, int{label});
         training += trains ? 1U : 0U;
@@ -410,7 +405,7 @@ BOOST_AUTO_TEST_CASE(a_region_shares_no_pixel_with_training_windows) {
       std::size_t count = 0;
       for (std::size_t r = 3; r + 3 < map.shape()[0]; ++r)
         for (std::size_t c = 3; c + 3 < map.shape()[1]; ++c) {
-          if (map(r, c) == none) continue;
+          if (map(r, c) == sp::annotation::unlabelled) continue;
           ++count;
           for (std::size_t y = r - 3; y <= r + 3; ++y)
             for (std::size_t x = c - 3; x <= c + 3; ++x) {
@@ -429,8 +424,8 @@ BOOST_AUTO_TEST_CASE(a_region_shares_no_pixel_with_training_windows) {
 
 BOOST_AUTO_TEST_CASE(weights_make_classes_equal) {
   std::vector<sp::mask> maps(2, sp::mask::from_shape({2, 3}));
-  maps[0] = sp::mask{{0, 1, 1}, {1, none, 2}};
-  maps[1] = sp::mask{{2, 2, 2}, {none, none, 2}};
+  maps[0] = sp::mask{{0, 1, 1}, {1, sp::annotation::unlabelled, 2}};
+  maps[1] = sp::mask{{2, 2, 2}, {sp::annotation::unlabelled, sp::annotation::unlabelled, 2}};
   auto const weights = sp::inverse_frequency_weights(maps, 3);
   // 1, 3 and 5 of 9 pixels: 9 / (3 * count).
   BOOST_TEST(weights == (std::vector<double>{3.0, 1.0, 0.6}), boost::test_tools::per_element());

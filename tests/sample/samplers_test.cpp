@@ -8,6 +8,8 @@
 #include <tuple>
 #include <vector>
 
+#include "support/error_id.hpp"
+
 namespace sp = septum;
 
 static_assert(sp::Sampler<sp::class_balanced>);
@@ -48,15 +50,6 @@ std::map<std::pair<int, int>, int> counts(std::vector<sp::patch_index> const& pa
 }
 
 sp::counter_rng const rng{17, sp::stream::sampling};
-
-std::string id_of(auto const& call) {
-  try {
-    call();
-  } catch (sp::error const& e) {
-    return e.id();
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -130,7 +123,7 @@ BOOST_AUTO_TEST_CASE(a_region_is_treated_as_the_image) {
   BOOST_TEST((patches == expected));
   for (auto const& patch : patches) BOOST_TEST(inside.contains(sp::window_of(patch, 9)));
   BOOST_TEST(
-      id_of([&] {
+      test::id_of([&] {
         return sp::class_balanced{.window = 9, .within = sp::region{0, 61, 0, 70}}(truths, rng);
       }) == "septum.sample.2");
 }
@@ -207,25 +200,25 @@ BOOST_AUTO_TEST_CASE(classes_may_be_spread_over_images_when_asked) {
   BOOST_TEST(found.at({1, 1}) == 224);
   BOOST_TEST(found.at({0, 2}) == 224);
   truths.pop_back();
-  BOOST_TEST(id_of([&] { return sampler(truths, rng); }) == "septum.sample.4");
+  BOOST_TEST(test::id_of([&] { return sampler(truths, rng); }) == "septum.sample.4");
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_sampled_is_refused) {
   std::vector<sp::annotation> const truths{striped(40, 50)};
-  BOOST_TEST(id_of([&] { return sp::class_balanced{.window = 8}(truths, rng); }) ==
+  BOOST_TEST(test::id_of([&] { return sp::class_balanced{.window = 8}(truths, rng); }) ==
              "septum.sample.1");
-  BOOST_TEST(id_of([&] { return sp::class_balanced{.window = 41}(truths, rng); }) ==
+  BOOST_TEST(test::id_of([&] { return sp::class_balanced{.window = 41}(truths, rng); }) ==
              "septum.sample.4");
-  BOOST_TEST(id_of([&] { return sp::class_balanced{}({}, rng); }) == "septum.sample.5");
+  BOOST_TEST(test::id_of([&] { return sp::class_balanced{}({}, rng); }) == "septum.sample.5");
   auto other = striped(40, 50);
   other.class_names = {"edge", "nucleus", "background"};
   std::vector<sp::annotation> const mixed{striped(40, 50), other};
-  BOOST_TEST(id_of([&] { return sp::class_balanced{.window = 7}(mixed, rng); }) ==
+  BOOST_TEST(test::id_of([&] { return sp::class_balanced{.window = 7}(mixed, rng); }) ==
              "septum.sample.6");
   auto unnamed = striped(40, 50);
   unnamed.class_of_pixel(20, 20) = 3;
   std::vector<sp::annotation> const wrong{unnamed};
-  BOOST_TEST(id_of([&] { return sp::class_balanced{.window = 7}(wrong, rng); }) ==
+  BOOST_TEST(test::id_of([&] { return sp::class_balanced{.window = 7}(wrong, rng); }) ==
              "septum.sample.3");
 }
 
@@ -275,12 +268,13 @@ BOOST_AUTO_TEST_CASE(edge_weighted_takes_all_when_asked_for_more) {
 
 BOOST_AUTO_TEST_CASE(edge_weighted_refuses_what_it_cannot_weigh) {
   std::vector<sp::annotation> const truths{striped(20, 30), filled(20, 30, 2)};
-  BOOST_TEST(id_of([&] { return sp::edge_weighted{.window = 7}(truths, rng); }) ==
+  BOOST_TEST(test::id_of([&] { return sp::edge_weighted{.window = 7}(truths, rng); }) ==
              "septum.sample.4");
   std::vector<sp::annotation> const one{striped(20, 30)};
-  BOOST_TEST(id_of([&] { return sp::edge_weighted{.window = 7, .falloff_px = 0}(one, rng); }) ==
-             "septum.sample.7");
-  BOOST_TEST(id_of([&] {
+  BOOST_TEST(test::id_of([&] {
+               return sp::edge_weighted{.window = 7, .falloff_px = 0}(one, rng);
+             }) == "septum.sample.7");
+  BOOST_TEST(test::id_of([&] {
                return sp::edge_weighted{.window = 7, .count_per_image = 0}(one, rng);
              }) == "septum.sample.7");
 }

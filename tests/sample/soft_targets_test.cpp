@@ -15,8 +15,6 @@ namespace sp = septum;
 
 namespace {
 
-constexpr auto none = sp::annotation::unlabelled;
-
 // Pixels hold a plane, and probabilities follow from it in a straight line: wherever a crop takes
 // them from, and however it interpolates, the two have to fit.
 struct planes {
@@ -71,7 +69,7 @@ BOOST_AUTO_TEST_CASE(targets_stay_with_their_pixels_however_crops_are_turned_and
         for (std::ptrdiff_t r = 0; r < 12; ++r)
           for (std::ptrdiff_t c = 0; c < 12; ++c) {
             auto const at = static_cast<std::size_t>((n * 12 + r) * 12 + c);
-            if (batch.labels[at] == none) continue;
+            if (batch.labels[at] == sp::annotation::unlabelled) continue;
             ++counted;
             float const centre = batch.patches(n, r + 2, c + 2, 0);
             BOOST_REQUIRE_SMALL(batch.targets[3 * at] - centre, 2e-6F);
@@ -96,7 +94,8 @@ BOOST_AUTO_TEST_CASE(pixels_that_the_teacher_does_not_see_lose_their_labels) {
         for (int c = at.column; c < at.column + 12; ++c)
           expected += r < 9 || c < 9 || r >= 51 || c >= 61 ? 1 : 0;
       auto const labels = batch.labels.subspan(static_cast<std::size_t>(n) * 144, 144);
-      BOOST_TEST_REQUIRE(std::count(labels.begin(), labels.end(), none) == expected);
+      BOOST_TEST_REQUIRE(std::count(labels.begin(), labels.end(), sp::annotation::unlabelled) ==
+                         expected);
       lost += static_cast<std::size_t>(expected);
     }
   BOOST_TEST(lost > 0U);
@@ -104,7 +103,7 @@ BOOST_AUTO_TEST_CASE(pixels_that_the_teacher_does_not_see_lose_their_labels) {
   auto warping = data.crops(warped());
   for (auto const& batch : warping.epoch(0))
     for (std::size_t i = 0; i < batch.labels.size(); ++i)
-      if (batch.labels[i] != none)
+      if (batch.labels[i] != sp::annotation::unlabelled)
         BOOST_REQUIRE_SMALL(
             batch.targets[3 * i] + batch.targets[3 * i + 1] + batch.targets[3 * i + 2] - 1.0F,
             1e-3F);
@@ -138,7 +137,7 @@ BOOST_AUTO_TEST_CASE(patches_have_the_targets_of_their_centres) {
     for (std::size_t i = 0; i < batch.labels.size(); ++i, ++seen) {
       float const centre = batch.patches(static_cast<std::ptrdiff_t>(i), 2, 2, 0);
       bool const blind = centre == data.pixels(20, 30, 0);
-      BOOST_TEST((batch.labels[i] == none) == blind);
+      BOOST_TEST((batch.labels[i] == sp::annotation::unlabelled) == blind);
       BOOST_TEST(batch.targets[3 * i] == (blind ? 0.0F : centre));
     }
   BOOST_TEST(seen == 3U);
@@ -147,7 +146,8 @@ BOOST_AUTO_TEST_CASE(patches_have_the_targets_of_their_centres) {
 BOOST_AUTO_TEST_CASE(labels_are_mixed_in_by_their_weight) {
   sp::probabilities const teacher{{{0.5F, 0.25F, 0.25F}, {0.1F, 0.1F, 0.8F}},
                                   {{0.0F, 0.0F, 0.0F}, {0.0F, 1.0F, 0.0F}}};
-  sp::annotation const truth{{{1, none}, {2, 1}}, {"edge", "interior", "background"}};
+  sp::annotation const truth{{{1, sp::annotation::unlabelled}, {2, 1}},
+                             {"edge", "interior", "background"}};
   auto const alone = sp::soft_targets{}(teacher, truth);
   BOOST_TEST((alone == teacher));
   auto const mixed = sp::soft_targets{.label_weight = 0.5}(teacher, truth);
@@ -157,9 +157,9 @@ BOOST_AUTO_TEST_CASE(labels_are_mixed_in_by_their_weight) {
   auto const filled = sp::label_by_teacher(truth, teacher);
   BOOST_TEST((filled.class_of_pixel == xt::xtensor<std::uint8_t, 2>{{1, 2}, {2, 1}}));
   auto unlabelled = truth;
-  unlabelled.class_of_pixel.fill(none);
+  unlabelled.class_of_pixel.fill(sp::annotation::unlabelled);
   BOOST_TEST((sp::label_by_teacher(unlabelled, teacher).class_of_pixel ==
-              xt::xtensor<std::uint8_t, 2>{{0, 2}, {none, 1}}));
+              xt::xtensor<std::uint8_t, 2>{{0, 2}, {sp::annotation::unlabelled, 1}}));
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "support/error_id.hpp"
+
 namespace sp = septum;
 
 static_assert(sp::Split<sp::random_pixels>);
@@ -17,10 +19,10 @@ namespace {
 int constexpr window = 9;
 
 // Every pixel whose window fits, of two images, with classes in diagonal bands.
-struct fixture {
+struct banded_images {
   std::vector<sp::extent2> extents{{100, 120}, {80, 60}};
   std::vector<sp::patch_index> patches;
-  fixture() {
+  banded_images() {
     for (int i = 0; i < 2; ++i)
       for (int row = 4; row < extents[static_cast<std::size_t>(i)].rows - 4; ++row)
         for (int column = 4; column < extents[static_cast<std::size_t>(i)].columns - 4; ++column)
@@ -28,26 +30,18 @@ struct fixture {
   }
 };
 
-sp::counter_rng const rng{5, sp::stream::validation_split};
+sp::counter_rng const split_rng{5, sp::stream::validation_split};
 
 auto key(sp::patch_index const& patch) { return std::tuple{patch.image, patch.row, patch.column}; }
-
-std::string id_of(auto const& call) {
-  try {
-    call();
-  } catch (sp::error const& e) {
-    return e.id();
-  }
-  return "";
-}
 
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(split)
 
 BOOST_AUTO_TEST_CASE(random_pixels_divides_without_loss) {
-  fixture const data;
-  auto const halves = sp::random_pixels{.fraction = 0.1}(data.patches, data.extents, window, rng);
+  banded_images const data;
+  auto const halves =
+      sp::random_pixels{.fraction = 0.1}(data.patches, data.extents, window, split_rng);
   // floor, as published: 92 * 112 + 72 * 52 = 14,048 patches.
   BOOST_TEST(data.patches.size() == 14048U);
   BOOST_TEST(halves.validation.size() == 1404U);
@@ -59,8 +53,8 @@ BOOST_AUTO_TEST_CASE(random_pixels_divides_without_loss) {
 }
 
 BOOST_AUTO_TEST_CASE(no_pixel_is_shared_across_a_region_split) {
-  fixture const data;
-  auto const halves = sp::by_region{.fraction = 0.1}(data.patches, data.extents, window, rng);
+  banded_images const data;
+  auto const halves = sp::by_region{.fraction = 0.1}(data.patches, data.extents, window, split_rng);
   BOOST_TEST(!halves.validation.empty());
   for (int i = 0; i < 2; ++i) {
     auto const extent = data.extents[static_cast<std::size_t>(i)];
@@ -80,10 +74,10 @@ BOOST_AUTO_TEST_CASE(no_pixel_is_shared_across_a_region_split) {
 }
 
 BOOST_AUTO_TEST_CASE(blocks_are_corners_that_hold_the_fraction) {
-  fixture const data;
+  banded_images const data;
   for (double const fraction : {0.05, 0.1, 0.3}) {
     auto const blocks =
-        sp::by_region{.fraction = fraction}.blocks(data.patches, data.extents, window, rng);
+        sp::by_region{.fraction = fraction}.blocks(data.patches, data.extents, window, split_rng);
     BOOST_TEST_REQUIRE(blocks.size() == 2U);
     for (std::size_t i = 0; i < 2; ++i) {
       auto const extent = data.extents[i];
@@ -104,10 +98,10 @@ BOOST_AUTO_TEST_CASE(blocks_are_corners_that_hold_the_fraction) {
 }
 
 BOOST_AUTO_TEST_CASE(dropped_patches_are_exactly_those_that_straddle) {
-  fixture const data;
+  banded_images const data;
   sp::by_region const split{.fraction = 0.2};
-  auto const blocks = split.blocks(data.patches, data.extents, window, rng);
-  auto const halves = split(data.patches, data.extents, window, rng);
+  auto const blocks = split.blocks(data.patches, data.extents, window, split_rng);
+  auto const halves = split(data.patches, data.extents, window, split_rng);
   std::size_t straddling = 0;
   for (auto const& patch : data.patches) {
     auto const& block = blocks[static_cast<std::size_t>(patch.image)];
@@ -137,46 +131,47 @@ BOOST_AUTO_TEST_CASE(the_corner_with_the_image_s_mix_of_classes_is_taken) {
 }
 
 BOOST_AUTO_TEST_CASE(splits_are_functions_of_the_seed) {
-  fixture const data;
+  banded_images const data;
   auto const same = [&](auto const& split, sp::counter_rng a, sp::counter_rng b) {
     auto const first = split(data.patches, data.extents, window, a);
     auto const second = split(data.patches, data.extents, window, b);
     return first.training == second.training && first.validation == second.validation;
   };
   sp::counter_rng const other{6, sp::stream::validation_split};
-  BOOST_TEST(same(sp::random_pixels{}, rng, rng));
-  BOOST_TEST(!same(sp::random_pixels{}, rng, other));
-  BOOST_TEST(same(sp::by_region{}, rng, rng));
+  BOOST_TEST(same(sp::random_pixels{}, split_rng, split_rng));
+  BOOST_TEST(!same(sp::random_pixels{}, split_rng, other));
+  BOOST_TEST(same(sp::by_region{}, split_rng, split_rng));
 }
 
 BOOST_AUTO_TEST_CASE(a_fraction_of_zero_holds_nothing_out) {
-  fixture const data;
-  auto const halves = sp::by_region{.fraction = 0}(data.patches, data.extents, window, rng);
+  banded_images const data;
+  auto const halves = sp::by_region{.fraction = 0}(data.patches, data.extents, window, split_rng);
   BOOST_TEST((halves.training == data.patches));
   BOOST_TEST(halves.validation.empty());
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_divided_is_refused) {
-  fixture const data;
+  banded_images const data;
   for (double const fraction : {-0.1, 1.0, std::nan("")}) {
-    BOOST_TEST(id_of([&] {
+    BOOST_TEST(test::id_of([&] {
                  return sp::random_pixels{.fraction = fraction}(data.patches, data.extents, window,
-                                                                rng);
+                                                                split_rng);
                }) == "septum.sample.8");
-    BOOST_TEST(id_of([&] {
+    BOOST_TEST(test::id_of([&] {
                  return sp::by_region{.fraction = fraction}(data.patches, data.extents, window,
-                                                            rng);
+                                                            split_rng);
                }) == "septum.sample.8");
   }
   std::vector<sp::extent2> const one{{100, 120}};
-  BOOST_TEST(id_of([&] { return sp::by_region{}(data.patches, one, window, rng); }) ==
+  BOOST_TEST(test::id_of([&] { return sp::by_region{}(data.patches, one, window, split_rng); }) ==
              "septum.sample.9");
   // 12 x 12 pixels hold 4 x 4 windows of 9 pixels, all of which overlap any block.
   std::vector<sp::extent2> const small{{12, 12}};
   std::vector<sp::patch_index> few;
   for (int row = 4; row < 8; ++row)
     for (int column = 4; column < 8; ++column) few.push_back({0, row, column, 0});
-  BOOST_TEST(id_of([&] { return sp::by_region{}(few, small, window, rng); }) == "septum.sample.10");
+  BOOST_TEST(test::id_of([&] { return sp::by_region{}(few, small, window, split_rng); }) ==
+             "septum.sample.10");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

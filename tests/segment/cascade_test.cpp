@@ -32,7 +32,7 @@ sp::image scene(std::size_t height, std::size_t width, std::size_t channels = 1)
   return pixels;
 }
 
-constexpr double threshold = 0.1;  // between the two kinds of noise
+constexpr double lively_from = 0.1;  // between the two kinds of noise
 
 double deviation_of(sp::view<float const, 3> pixels, std::ptrdiff_t row, std::ptrdiff_t column,
                     std::ptrdiff_t window) {
@@ -87,7 +87,7 @@ void check_net(std::size_t height, std::size_t width, sp::convolution_algorithm 
     std::size_t skipped = 0;
     for (std::size_t k = 0; k < blocks.values.size(); ++k) {
       auto const block = blocks.block(k);
-      if (static_cast<double>(blocks.values[k]) < threshold)
+      if (static_cast<double>(blocks.values[k]) < lively_from)
         ++skipped;
       else
         for (int r = block.row; r < block.row + block.rows; ++r)
@@ -110,7 +110,7 @@ void check_net(std::size_t height, std::size_t width, sp::convolution_algorithm 
           }
       return count;
     };
-    auto const parts = sp::lively_parts(blocks, threshold, field - 1);
+    auto const parts = sp::lively_parts(blocks, lively_from, field - 1);
     for (int const largest : {1 << 20, 40}) {
       sp::ensemble<Net, B> some{
           parameters, {.threads = {1}, .largest_tile = largest, .convolution = convolution}};
@@ -123,7 +123,7 @@ void check_net(std::size_t height, std::size_t width, sp::convolution_algorithm 
       if (side != 16 || largest != 40) continue;
       // Row by row, all rows at once and some.
       auto const selection =
-          sp::lively_rows(measure, field, threshold, side, background, sp::exec::threads{2});
+          sp::lively_rows(measure, field, lively_from, side, background, sp::exec::threads{2});
       for (std::size_t const budget : {std::size_t{64} << 20U, std::size_t{10} << 20U}) {
         some.set_budget(budget);
         std::vector<float> by_rows;
@@ -249,13 +249,13 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(without_a_threshold_nothing_changes, B, tested_bac
   BOOST_TEST((nets.predict(pixels) == expected));
   nets.set_threshold(1e-9);  // every block is lively
   BOOST_TEST((nets.predict(pixels) == expected));
-  nets.set_threshold(threshold);
+  nets.set_threshold(lively_from);
   BOOST_TEST((nets.predict(pixels) != expected));
 }
 
 BOOST_AUTO_TEST_CASE(a_segmenter_takes_a_cascade_for_its_predictor) {
   auto const pixels = scene(150, 170);
-  sp::cascade<all_edge> predictor{stored(150, 170), {.window = 5}, {.threshold = threshold}};
+  sp::cascade<all_edge> predictor{stored(150, 170), {.window = 5}, {.threshold = lively_from}};
   auto const blocks = predictor.blocks(pixels);
   sp::segmenter<sp::identity_normalizer, sp::cascade<all_edge>, sp::threshold<0>> segment{
       {}, predictor, {.above = 0.5F}};
@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(a_segmenter_takes_a_cascade_for_its_predictor) {
     auto const block = blocks.block(k);
     auto const r = static_cast<std::size_t>(block.row + 15);
     auto const c = static_cast<std::size_t>(block.column + 15);
-    bool const computed = static_cast<double>(blocks.values[k]) >= threshold;
+    bool const computed = static_cast<double>(blocks.values[k]) >= lively_from;
     lively += computed ? block.rows * block.columns : 0;
     BOOST_TEST(maps(r, c, 0) == (computed ? 1.0F : 0.0F));
     BOOST_TEST(maps(r, c, 2) == (computed ? 0.0F : 1.0F));

@@ -64,7 +64,7 @@ sp::labels random_seeds(std::size_t rows, std::size_t columns, std::uint64_t see
 
 #if defined(SEPTUM_TEST_IO)
 /// A stored 5-net mean: edge and interior as files, background what remains.
-sp::probabilities stored_maps(std::filesystem::path const& folder, std::string const& name) {
+sp::probabilities stored_mean(std::filesystem::path const& folder, std::string const& name) {
   sp::image const edge = sp::io::read_image(folder / (name + "_edge.tif"));
   sp::image const interior = sp::io::read_image(folder / (name + "_interior.tif"));
   sp::probabilities maps =
@@ -106,11 +106,11 @@ BOOST_AUTO_TEST_CASE(published_masks) {
     if (!folder) continue;
     sp::image const none;
     sp::labels cells;
-    sp::refine(sp::find_nuclei<1>{}, cells, stored_maps(*folder, "nuclear"), none);
+    sp::refine(sp::find_nuclei<1>{}, cells, stored_mean(*folder, "nuclear"), none);
     BOOST_TEST(differing_pixels(cells, sp::io::read_mask(*folder / "nuclear_mask.png")) == 0U);
     for (int threads : {1, 3}) {
       sp::labels grown = cells;
-      sp::published_contours<1>{}(grown, stored_maps(*folder, "cytoplasm"), none,
+      sp::published_contours<1>{}(grown, stored_mean(*folder, "cytoplasm"), none,
                                   sp::exec::threads{threads});
       BOOST_TEST(differing_pixels(grown, sp::io::read_mask(*folder / "cytoplasm_mask.png")) == 0U);
     }
@@ -124,8 +124,8 @@ BOOST_AUTO_TEST_CASE(labels_score_at_least_as_well) {
     auto const folder = test::shared_data("hela_validation/published_" + year);
     sp::image const none;
     sp::labels nuclei;
-    sp::refine(sp::find_nuclei<1>{}, nuclei, stored_maps(*folder, "nuclear"), none);
-    auto const maps = stored_maps(*folder, "cytoplasm");
+    sp::refine(sp::find_nuclei<1>{}, nuclei, stored_mean(*folder, "nuclear"), none);
+    auto const maps = stored_mean(*folder, "cytoplasm");
     sp::labels published = nuclei;
     sp::published_contours<1>{}(published, maps, none);
     sp::labels better = nuclei;

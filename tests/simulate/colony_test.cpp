@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "support/error_id.hpp"
+
 namespace sp = septum;
 
 namespace {
@@ -30,15 +32,6 @@ std::map<std::int32_t, sp::simulated_cell> cells_by_id(sp::lineage_truth const& 
   std::map<std::int32_t, sp::simulated_cell> cells;
   for (auto const& cell : truth.cells) cells[cell.id] = cell;
   return cells;
-}
-
-std::string id_of(auto const& call) {
-  try {
-    call();
-  } catch (sp::error const& e) {
-    return e.id();
-  }
-  return "";
 }
 
 // A movie whose cells leave: founders all over a small image.
@@ -289,7 +282,7 @@ BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   auto const refused = [&](auto const& change) {
     auto wrong = options();
     change(wrong);
-    return id_of([&] { return sp::simulate_colony(wrong); }) == "septum.simulate.1";
+    return test::id_of([&] { return sp::simulate_colony(wrong); }) == "septum.simulate.1";
   };
   BOOST_TEST(refused([](auto& o) { o.frames = 0; }));
   BOOST_TEST(refused([](auto& o) { o.extent = {0, 10}; }));

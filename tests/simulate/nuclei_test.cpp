@@ -14,7 +14,7 @@ namespace sp = septum;
 namespace {
 
 // Short cycles and fast nuclei: divisions, arrivals and departures in few frames.
-sp::nuclei_options options() {
+sp::nuclei_options nuclei_settings() {
   return {.frames = 20,
           .extent = {160, 180},
           .frame_interval_min = 10,
@@ -25,8 +25,8 @@ sp::nuclei_options options() {
           .seed = 2};
 }
 
-sp::simulated_movie const& movie() {
-  static sp::simulated_movie const simulated = sp::simulate_nuclei(options());
+sp::simulated_movie const& nuclei_movie() {
+  static sp::simulated_movie const simulated = sp::simulate_nuclei(nuclei_settings());
   return simulated;
 }
 
@@ -66,18 +66,18 @@ BOOST_AUTO_TEST_CASE(depth_is_one_on_the_outline) {
 
 BOOST_AUTO_TEST_CASE(labels_and_truth_name_the_same_cells) {
   std::map<std::pair<int, std::int32_t>, std::int64_t> pixels;
-  for (std::size_t f = 0; f < movie().cells.size(); ++f) {
+  for (std::size_t f = 0; f < nuclei_movie().cells.size(); ++f) {
     std::set<std::int32_t> ids;
-    for (auto const id : movie().cells[f])
+    for (auto const id : nuclei_movie().cells[f])
       if (id != 0) {
         ++pixels[{static_cast<int>(f), id}];
         ids.insert(id);
       }
-    auto const parts = sp::connected_components(movie().cells[f], sp::connectivity::four);
+    auto const parts = sp::connected_components(nuclei_movie().cells[f], sp::connectivity::four);
     BOOST_TEST(sp::largest_label(parts) == static_cast<std::int32_t>(ids.size()));
   }
-  BOOST_TEST(movie().truth.states.size() == pixels.size());
-  for (auto const& state : movie().truth.states) {
+  BOOST_TEST(nuclei_movie().truth.states.size() == pixels.size());
+  for (auto const& state : nuclei_movie().truth.states) {
     auto const found = pixels.find({state.frame, state.id});
     BOOST_TEST_REQUIRE((found != pixels.end()));
     BOOST_TEST(found->second == state.pixels);
@@ -86,10 +86,10 @@ BOOST_AUTO_TEST_CASE(labels_and_truth_name_the_same_cells) {
 
 BOOST_AUTO_TEST_CASE(lineages_are_consistent) {
   std::map<std::int32_t, std::vector<int>> frames;
-  for (auto const& state : movie().truth.states) frames[state.id].push_back(state.frame);
+  for (auto const& state : nuclei_movie().truth.states) frames[state.id].push_back(state.frame);
   std::map<std::int32_t, sp::simulated_cell> cells;
   std::int32_t expected_id = 1;
-  for (auto const& cell : movie().truth.cells) {
+  for (auto const& cell : nuclei_movie().truth.cells) {
     BOOST_TEST(cell.id == expected_id++);
     cells[cell.id] = cell;
     auto const& seen = frames.at(cell.id);
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(pixels_agree_with_the_geometry) {
   double const pixel_area = 0.65 * 0.65;
   double counted = 0;
   double exact = 0;
-  for (auto const& state : movie().truth.states) {
+  for (auto const& state : nuclei_movie().truth.states) {
     if (state.row_px < 25 || state.row_px > 135 || state.column_px < 25 || state.column_px > 155)
       continue;
     counted += static_cast<double>(state.pixels) * pixel_area;
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(pixels_agree_with_the_geometry) {
 
 // Between mitoses the area grows at the stated rate.
 BOOST_AUTO_TEST_CASE(areas_grow_at_the_rate_of_the_cell) {
-  sp::nuclei_population population{options()};
+  sp::nuclei_population population{nuclei_settings()};
   std::map<std::int64_t, double> before;
   int compared = 0;
   for (int frame = 0; frame < 20; ++frame) {
@@ -164,7 +164,7 @@ BOOST_AUTO_TEST_CASE(areas_grow_at_the_rate_of_the_cell) {
 }
 
 BOOST_AUTO_TEST_CASE(daughters_share_the_area_of_the_mother) {
-  sp::nuclei_population population{options()};
+  sp::nuclei_population population{nuclei_settings()};
   std::map<std::int64_t, sp::nucleus> before;
   int divisions = 0;
   for (int frame = 0; frame < 20; ++frame) {
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(daughters_share_the_area_of_the_mother) {
 
 BOOST_AUTO_TEST_CASE(velocities_have_the_stated_spread) {
   // Displacements of far-apart nuclei that neither divide nor condense, over one short interval.
-  auto slow = options();
+  auto slow = nuclei_settings();
   slow.extent = {1500, 1500};
   slow.count = 150;
   slow.cycle_h = 1000;
@@ -227,8 +227,8 @@ BOOST_AUTO_TEST_CASE(nuclei_are_brighter_than_the_background) {
   int background = 0;
   for (std::size_t r = 0; r < 160; ++r)
     for (std::size_t c = 0; c < 180; ++c) {
-      double const value = movie().pixels(10, r, c, 0);
-      bool const cell = movie().cells[10](r, c) != 0;
+      double const value = nuclei_movie().pixels(10, r, c, 0);
+      bool const cell = nuclei_movie().cells[10](r, c) != 0;
       (cell ? inside : outside) += value;
       ++(cell ? cells : background);
     }
@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(nuclei_are_brighter_than_the_background) {
 }
 
 BOOST_AUTO_TEST_CASE(threads_change_no_byte_and_seeds_do) {
-  auto small = options();
+  auto small = nuclei_settings();
   small.frames = 4;
   small.extent = {90, 80};
   small.count = 5;
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(threads_change_no_byte_and_seeds_do) {
 
 BOOST_AUTO_TEST_CASE(options_out_of_range_are_refused) {
   auto const refused = [&](auto const& change) {
-    auto wrong = options();
+    auto wrong = nuclei_settings();
     change(wrong);
     try {
       auto const simulated = sp::simulate_nuclei(wrong);

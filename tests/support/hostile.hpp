@@ -96,6 +96,17 @@ inline bool contains(std::string const& text, std::string const& part) {
   return false;
 }
 
+/// What the error that `action` ends with says; nothing when it ends well.
+template <class Action>
+std::string message_of(Action const& action) {
+  try {
+    action();
+  } catch (septum::error const& failure) {
+    return failure.message();
+  }
+  return {};
+}
+
 /// True when a message is one line that starts with an identifier and names the file.
 inline bool names_file(septum::error const& failure, std::string const& name) {
   std::string_view const text = failure.what();

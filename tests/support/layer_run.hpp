@@ -35,6 +35,11 @@ inline std::vector<double> normal_values(std::size_t count, std::uint64_t stream
   return values;
 }
 
+inline std::vector<float> normal_floats(std::size_t count, std::uint64_t stream) {
+  auto const values = normal_values(count, stream);
+  return {values.begin(), values.end()};
+}
+
 /// Small integers: sums of their products are exact in float.
 inline std::vector<double> integer_values(std::size_t count, std::uint64_t stream) {
   septum::counter_rng const random{2025, stream};

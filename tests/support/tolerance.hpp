@@ -1,4 +1,6 @@
 #pragma once
+#include <septum/core/half.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -12,6 +14,13 @@
 /// multiply-adds: 24 bits less about 5 bits of rounding walk. double: the same with 53 bits.
 template <class B, class T>
 inline constexpr double tolerance_of = std::is_same_v<T, float> ? 2e-6 : 5e-15;
+
+/// The same on a device, whose numbers of 16 bits round every stored value: half a unit of 8
+/// (bfloat16) or 11 bits (float16), and dx and dparameters are sums of such.
+template <class B, class T>
+inline constexpr double device_tolerance_of = std::is_same_v<T, float> ? tolerance_of<B, float>
+                                              : std::is_same_v<T, septum::bfloat16> ? 1.5e-2
+                                                                                    : 2e-3;
 
 /// Largest absolute difference over the largest magnitude; infinite for different sizes or a value
 /// that is not finite.

@@ -16,8 +16,6 @@
 namespace {
 
 namespace sp = septum;
-using kind = sp::link_kind;
-
 struct box {
   std::int32_t label;
   int row, column, height, width;
@@ -41,7 +39,7 @@ std::vector<sp::cell_link> track(std::vector<sp::frame_cells> const& frames) {
 }
 
 bool has(std::vector<sp::cell_link> const& links, std::int64_t from, std::int64_t a,
-         std::int64_t to, std::int64_t b, kind of) {
+         std::int64_t to, std::int64_t b, sp::link_kind of) {
   return std::any_of(links.begin(), links.end(), [&](sp::cell_link const& link) {
     return link.source_frame == from && link.source == a && link.target_frame == to &&
            link.target == b && link.kind == of;
@@ -96,9 +94,10 @@ BOOST_AUTO_TEST_CASE(finds_a_division) {
              frame_of(1, {{3, 40, 18, 8, 44}, {4, 60, 20, 8, 31}}),
              frame_of(2, {{5, 40, 17, 8, 22}, {6, 40, 41, 8, 23}, {7, 60, 20, 8, 32}})});
   BOOST_TEST(links.size() == 5U);
-  BOOST_TEST(has(links, 0, 1, 1, 3, kind::link));
-  BOOST_TEST(has(links, 1, 4, 2, 7, kind::link));
-  BOOST_TEST((has(links, 1, 3, 2, 5, kind::split) || has(links, 1, 3, 2, 6, kind::split)));
+  BOOST_TEST(has(links, 0, 1, 1, 3, sp::link_kind::link));
+  BOOST_TEST(has(links, 1, 4, 2, 7, sp::link_kind::link));
+  BOOST_TEST((has(links, 1, 3, 2, 5, sp::link_kind::split) ||
+              has(links, 1, 3, 2, 6, sp::link_kind::split)));
 }
 
 BOOST_AUTO_TEST_CASE(a_missed_cell_is_no_division_and_no_birth) {
@@ -106,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_missed_cell_is_no_division_and_no_birth) {
                             frame_of(1, {{1, 40, 20, 8, 31}}),
                             frame_of(2, {{1, 40, 20, 8, 32}, {2, 50, 20, 8, 32}})});
   BOOST_TEST(links.size() == 3U);
-  BOOST_TEST(has(links, 0, 2, 2, 2, kind::gap));
+  BOOST_TEST(has(links, 0, 2, 2, 2, sp::link_kind::gap));
 }
 
 BOOST_AUTO_TEST_CASE(cells_that_were_joined_for_a_frame_stay_themselves) {
@@ -114,18 +113,18 @@ BOOST_AUTO_TEST_CASE(cells_that_were_joined_for_a_frame_stay_themselves) {
                             frame_of(1, {{9, 40, 20, 16, 31}}),
                             frame_of(2, {{1, 40, 20, 8, 32}, {2, 48, 20, 8, 32}})});
   BOOST_TEST(links.size() == 3U);
-  for (sp::cell_link const& link : links) BOOST_TEST((link.kind != kind::split));
-  bool const first_went_on = has(links, 0, 1, 1, 9, kind::link);
-  BOOST_TEST(has(links, 1, 9, 2, first_went_on ? 1 : 2, kind::link));
-  BOOST_TEST(has(links, 0, first_went_on ? 2 : 1, 2, first_went_on ? 2 : 1, kind::gap));
+  for (sp::cell_link const& link : links) BOOST_TEST((link.kind != sp::link_kind::split));
+  bool const first_went_on = has(links, 0, 1, 1, 9, sp::link_kind::link);
+  BOOST_TEST(has(links, 1, 9, 2, first_went_on ? 1 : 2, sp::link_kind::link));
+  BOOST_TEST(has(links, 0, first_went_on ? 2 : 1, 2, first_went_on ? 2 : 1, sp::link_kind::gap));
 }
 
 BOOST_AUTO_TEST_CASE(a_daughter_seen_late_still_has_its_mother) {
   auto const links = track({frame_of(0, {{1, 40, 20, 8, 44}}), frame_of(1, {{2, 40, 18, 8, 23}}),
                             frame_of(2, {{3, 40, 17, 8, 24}, {4, 40, 42, 8, 24}})});
-  BOOST_TEST(has(links, 0, 1, 1, 2, kind::link));
-  BOOST_TEST(has(links, 1, 2, 2, 3, kind::link));
-  BOOST_TEST(has(links, 0, 1, 2, 4, kind::split));
+  BOOST_TEST(has(links, 0, 1, 1, 2, sp::link_kind::link));
+  BOOST_TEST(has(links, 1, 2, 2, 3, sp::link_kind::link));
+  BOOST_TEST(has(links, 0, 1, 2, 4, sp::link_kind::split));
 }
 
 BOOST_AUTO_TEST_CASE(a_perfect_segmentation_gives_the_true_lineage) {

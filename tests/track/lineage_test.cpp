@@ -13,10 +13,8 @@
 namespace {
 
 namespace sp = septum;
-using kind = sp::link_kind;
-
 /// A frame with cells of the given numbers; negative numbers lie at the border.
-sp::frame_cells frame_of(std::int64_t number, std::vector<std::int64_t> const& ids) {
+sp::frame_cells frame_with(std::int64_t number, std::vector<std::int64_t> const& ids) {
   sp::frame_cells frame{.frame = number, .cells = {}, .pixels = {}};
   for (std::int64_t const id : ids)
     frame.cells.push_back({.id = std::abs(id), .at_border = id < 0});
@@ -24,7 +22,7 @@ sp::frame_cells frame_of(std::int64_t number, std::vector<std::int64_t> const& i
 }
 
 sp::cell_link link(std::int64_t from, std::int64_t a, std::int64_t to, std::int64_t b,
-                   kind of = kind::link) {
+                   sp::link_kind of = sp::link_kind::link) {
   return {from, a, to, b, of, 0.0};
 }
 
@@ -93,13 +91,13 @@ void check_valid(sp::lineage const& all, std::vector<sp::frame_cells> const& fra
 BOOST_AUTO_TEST_SUITE(lineage)
 
 BOOST_AUTO_TEST_CASE(tells_starts_and_ends_apart) {
-  std::vector<sp::frame_cells> const frames{frame_of(0, {1, -2, 3}), frame_of(1, {1, -2, 4}),
-                                            frame_of(2, {1, 5, 6, -7}), frame_of(3, {1, 5, 6})};
+  std::vector<sp::frame_cells> const frames{frame_with(0, {1, -2, 3}), frame_with(1, {1, -2, 4}),
+                                            frame_with(2, {1, 5, 6, -7}), frame_with(3, {1, 5, 6})};
   std::vector<sp::cell_link> const links{link(0, 1, 1, 1),
                                          link(0, 2, 1, 2),
                                          link(1, 1, 2, 1),
                                          link(1, 4, 2, 5),
-                                         link(1, 4, 2, 6, kind::split),
+                                         link(1, 4, 2, 6, sp::link_kind::split),
                                          link(2, 1, 3, 1),
                                          link(2, 5, 3, 5),
                                          link(2, 6, 3, 6)};
@@ -120,9 +118,9 @@ BOOST_AUTO_TEST_CASE(tells_starts_and_ends_apart) {
 }
 
 BOOST_AUTO_TEST_CASE(a_gap_is_no_division) {
-  std::vector<sp::frame_cells> const frames{frame_of(0, {1}), frame_of(1, {}), frame_of(2, {8}),
-                                            frame_of(3, {9})};
-  std::vector<sp::cell_link> const links{link(0, 1, 2, 8, kind::gap), link(2, 8, 3, 9)};
+  std::vector<sp::frame_cells> const frames{frame_with(0, {1}), frame_with(1, {}),
+                                            frame_with(2, {8}), frame_with(3, {9})};
+  std::vector<sp::cell_link> const links{link(0, 1, 2, 8, sp::link_kind::gap), link(2, 8, 3, 9)};
   auto const all = sp::make_lineage(frames, links);
   check_valid(all, frames);
   BOOST_REQUIRE(all.tracks.size() == 1U);
@@ -131,17 +129,17 @@ BOOST_AUTO_TEST_CASE(a_gap_is_no_division) {
   BOOST_TEST(all.tracks[0].parts[1].label == 2);
   // A split with one daughter only is no division either.
   auto const single =
-      sp::make_lineage(std::vector<sp::frame_cells>{frame_of(0, {1}), frame_of(1, {2})},
-                       std::vector<sp::cell_link>{link(0, 1, 1, 2, kind::split)});
+      sp::make_lineage(std::vector<sp::frame_cells>{frame_with(0, {1}), frame_with(1, {2})},
+                       std::vector<sp::cell_link>{link(0, 1, 1, 2, sp::link_kind::split)});
   BOOST_TEST(single.tracks.size() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_daughter_found_late_ends_its_mother_in_time) {
   // 1 goes on as 2; the other daughter is first seen a frame later.
-  std::vector<sp::frame_cells> const frames{frame_of(0, {1}), frame_of(1, {2}), frame_of(2, {3, 4}),
-                                            frame_of(3, {5, 6})};
+  std::vector<sp::frame_cells> const frames{frame_with(0, {1}), frame_with(1, {2}),
+                                            frame_with(2, {3, 4}), frame_with(3, {5, 6})};
   std::vector<sp::cell_link> const links{link(0, 1, 1, 2), link(1, 2, 2, 3),
-                                         link(0, 1, 2, 4, kind::split), link(2, 3, 3, 5),
+                                         link(0, 1, 2, 4, sp::link_kind::split), link(2, 3, 3, 5),
                                          link(2, 4, 3, 6)};
   auto const all = sp::make_lineage(frames, links);
   check_valid(all, frames);
@@ -154,8 +152,8 @@ BOOST_AUTO_TEST_CASE(a_daughter_found_late_ends_its_mother_in_time) {
 }
 
 BOOST_AUTO_TEST_CASE(a_merged_track_says_where_it_went) {
-  std::vector<sp::frame_cells> const frames{frame_of(0, {1, 2}), frame_of(1, {3})};
-  std::vector<sp::cell_link> const links{link(0, 1, 1, 3), link(0, 2, 1, 3, kind::merge)};
+  std::vector<sp::frame_cells> const frames{frame_with(0, {1, 2}), frame_with(1, {3})};
+  std::vector<sp::cell_link> const links{link(0, 1, 1, 3), link(0, 2, 1, 3, sp::link_kind::merge)};
   auto const all = sp::make_lineage(frames, links);
   check_valid(all, frames);
   BOOST_TEST((track_of(all, 0, 2).end == sp::track_end::merged));
@@ -163,8 +161,8 @@ BOOST_AUTO_TEST_CASE(a_merged_track_says_where_it_went) {
 }
 
 BOOST_AUTO_TEST_CASE(refuses_links_that_make_no_lineage) {
-  std::vector<sp::frame_cells> const frames{frame_of(0, {1, 2}), frame_of(1, {3, 4, 5}),
-                                            frame_of(2, {6})};
+  std::vector<sp::frame_cells> const frames{frame_with(0, {1, 2}), frame_with(1, {3, 4, 5}),
+                                            frame_with(2, {6})};
   auto const refused = [&](std::vector<sp::cell_link> const& links, std::string const& id) {
     BOOST_CHECK_EXCEPTION(sp::make_lineage(frames, links), sp::unsupported_error,
                           [&](sp::error const& e) { return e.id() == id; });
@@ -176,11 +174,11 @@ BOOST_AUTO_TEST_CASE(refuses_links_that_make_no_lineage) {
   refused({link(0, 9, 1, 3)}, "septum.lineage.4");
   refused({link(0, 1, 1, 9)}, "septum.lineage.4");
   refused({link(0, 1, 7, 9)}, "septum.lineage.4");
-  refused({link(0, 1, 1, 3), link(0, 1, 1, 4, kind::merge)}, "septum.lineage.6");
-  BOOST_CHECK_THROW(sp::make_lineage(std::vector<sp::frame_cells>{frame_of(0, {1, 1})}, {}),
+  refused({link(0, 1, 1, 3), link(0, 1, 1, 4, sp::link_kind::merge)}, "septum.lineage.6");
+  BOOST_CHECK_THROW(sp::make_lineage(std::vector<sp::frame_cells>{frame_with(0, {1, 1})}, {}),
                     sp::unsupported_error);
   BOOST_CHECK_THROW(
-      sp::make_lineage(std::vector<sp::frame_cells>{frame_of(1, {1}), frame_of(1, {1})}, {}),
+      sp::make_lineage(std::vector<sp::frame_cells>{frame_with(1, {1}), frame_with(1, {1})}, {}),
       sp::unsupported_error);
 }
 
@@ -199,7 +197,7 @@ BOOST_AUTO_TEST_CASE(every_lineage_from_random_links_is_valid) {
       std::vector<std::int64_t> ids;
       for (std::int64_t id = 1; id <= static_cast<std::int64_t>(below(9)); ++id)
         ids.push_back(below(5) == 0 ? -id : id);
-      frames.push_back(frame_of(number, ids));
+      frames.push_back(frame_with(number, ids));
       for (std::int64_t const id : ids) {
         if (below(4) == 0 || f == 0) continue;
         // From any cell of the last three frames that has a place left.
@@ -209,7 +207,7 @@ BOOST_AUTO_TEST_CASE(every_lineage_from_random_links_is_valid) {
         std::int64_t const source = from.cells[below(from.cells.size())].id;
         if (successors[{from.frame, source}]++ < 2)
           links.push_back(
-              link(from.frame, source, number, std::abs(id), static_cast<kind>(below(3))));
+              link(from.frame, source, number, std::abs(id), static_cast<sp::link_kind>(below(3))));
       }
     }
     BOOST_TEST_CONTEXT("seed " << seed) {
@@ -226,22 +224,22 @@ BOOST_AUTO_TEST_CASE(every_lineage_from_random_links_is_valid) {
 
 BOOST_AUTO_TEST_CASE(frames_come_out_once_nothing_can_change_them) {
   sp::lineage_builder builder{2};
-  BOOST_TEST(builder.push(frame_of(0, {1}), {}).empty());
+  BOOST_TEST(builder.push(frame_with(0, {1}), {}).empty());
   std::vector<sp::cell_link> const first{link(0, 1, 1, 1)};
-  BOOST_TEST(builder.push(frame_of(1, {1}), first).empty());
+  BOOST_TEST(builder.push(frame_with(1, {1}), first).empty());
   std::vector<sp::cell_link> const second{link(1, 1, 2, 1)};
-  auto const done = builder.push(frame_of(2, {1}), second);
+  auto const done = builder.push(frame_with(2, {1}), second);
   BOOST_REQUIRE(done.size() == 1U);
   BOOST_TEST(done[0].frame == 0);
   BOOST_TEST(builder.finish().size() == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(trees_are_written_in_newick_format) {
-  std::vector<sp::frame_cells> const frames{frame_of(0, {1, 9}), frame_of(1, {1}),
-                                            frame_of(2, {2, 3}), frame_of(3, {2, 4, 5})};
+  std::vector<sp::frame_cells> const frames{frame_with(0, {1, 9}), frame_with(1, {1}),
+                                            frame_with(2, {2, 3}), frame_with(3, {2, 4, 5})};
   std::vector<sp::cell_link> const links{
-      link(0, 1, 1, 1), link(1, 1, 2, 2), link(1, 1, 2, 3, kind::split),
-      link(2, 2, 3, 2), link(2, 3, 3, 4), link(2, 3, 3, 5, kind::split)};
+      link(0, 1, 1, 1), link(1, 1, 2, 2), link(1, 1, 2, 3, sp::link_kind::split),
+      link(2, 2, 3, 2), link(2, 3, 3, 4), link(2, 3, 3, 5, sp::link_kind::split)};
   auto const all = sp::make_lineage(frames, links);
   check_valid(all, frames);
   // Numbers in the order of creation: 1 and 2 in frame 0, daughters of 1 in frame 2, of these in 3.

@@ -71,7 +71,7 @@ std::set<id_pair> ids_of(std::vector<sp::cell_link> const& links) {
   return ids;
 }
 
-sp::frame_cells frame_of(std::int64_t number,
+sp::frame_cells frame_at(std::int64_t number,
                          std::vector<std::pair<double, double>> const& points) {
   sp::frame_cells frame{.frame = number, .cells = {}, .pixels = {}};
   for (auto const& [y, x] : points)
@@ -127,8 +127,8 @@ BOOST_AUTO_TEST_CASE(makes_the_links_that_trackmate_makes) {
 BOOST_AUTO_TEST_CASE(closes_gaps_within_the_limit) {
   // One cell moves; it is not seen in frame 2. Another one stays far away.
   std::vector<sp::frame_cells> const frames{
-      frame_of(0, {{10, 10}, {90, 90}}), frame_of(1, {{10, 12}, {90, 91}}), frame_of(2, {{90, 92}}),
-      frame_of(3, {{10, 16}, {90, 93}}), frame_of(4, {{10, 18}, {90, 94}})};
+      frame_at(0, {{10, 10}, {90, 90}}), frame_at(1, {{10, 12}, {90, 91}}), frame_at(2, {{90, 92}}),
+      frame_at(3, {{10, 16}, {90, 93}}), frame_at(4, {{10, 18}, {90, 94}})};
   auto const links = sp::trackmate_tracker()(frames);
   BOOST_TEST(links.size() == 7U);
   auto const gap = std::find_if(links.begin(), links.end(), [](sp::cell_link const& link) {
@@ -145,8 +145,8 @@ BOOST_AUTO_TEST_CASE(closes_gaps_within_the_limit) {
 
 BOOST_AUTO_TEST_CASE(keeps_the_true_time_of_missing_frames) {
   // Frames 0, 1, 4, 5: three frames lie between 1 and 4.
-  std::vector<sp::frame_cells> const frames{frame_of(0, {{5, 5}}), frame_of(1, {{5, 6}}),
-                                            frame_of(4, {{5, 7}}), frame_of(5, {{5, 8}})};
+  std::vector<sp::frame_cells> const frames{frame_at(0, {{5, 5}}), frame_at(1, {{5, 6}}),
+                                            frame_at(4, {{5, 7}}), frame_at(5, {{5, 8}})};
   BOOST_TEST(sp::laptrack_tracker()(frames).size() == 2U);
   auto const links = sp::laptrack_tracker({.gap_frames = 3})(frames);
   BOOST_TEST(links.size() == 3U);
@@ -157,13 +157,13 @@ BOOST_AUTO_TEST_CASE(keeps_the_true_time_of_missing_frames) {
 
 BOOST_AUTO_TEST_CASE(finds_splits_and_merges) {
   // A cell splits after frame 1; the two go together again in frame 5.
-  std::vector<sp::frame_cells> const frames{frame_of(0, {{20, 20}}),
-                                            frame_of(1, {{20, 20}}),
-                                            frame_of(2, {{18, 20}, {22, 21}}),
-                                            frame_of(3, {{17, 20}, {23, 21}}),
-                                            frame_of(4, {{18, 20}, {22, 21}}),
-                                            frame_of(5, {{20, 20}}),
-                                            frame_of(6, {{20, 20}})};
+  std::vector<sp::frame_cells> const frames{frame_at(0, {{20, 20}}),
+                                            frame_at(1, {{20, 20}}),
+                                            frame_at(2, {{18, 20}, {22, 21}}),
+                                            frame_at(3, {{17, 20}, {23, 21}}),
+                                            frame_at(4, {{18, 20}, {22, 21}}),
+                                            frame_at(5, {{20, 20}}),
+                                            frame_at(6, {{20, 20}})};
   sp::two_step_settings const both{.splitting = true, .merging = true};
   for (auto const& links :
        {sp::trackmate_tracker(both)(frames), sp::jaqaman_tracker(both)(frames)}) {
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(prediction_keeps_crossing_cells_apart) {
   // Two fast cells meet head-on between frames 4 and 5; nearest neighbours would swap them.
   std::vector<sp::frame_cells> frames;
   for (int t = 0; t < 10; ++t)
-    frames.push_back(frame_of(t, {{50.0, 10.0 + 8 * t}, {51.0, 82.0 - 8 * t}}));
+    frames.push_back(frame_at(t, {{50.0, 10.0 + 8 * t}, {51.0, 82.0 - 8 * t}}));
   auto const links = sp::jaqaman_tracker({.max_distance = 20})(frames);
   BOOST_TEST(links.size() == 18U);
   for (sp::cell_link const& link : links) BOOST_TEST(link.target == link.source + 100);
@@ -190,8 +190,8 @@ BOOST_AUTO_TEST_CASE(prediction_keeps_crossing_cells_apart) {
 
 BOOST_AUTO_TEST_CASE(any_allowed_link_is_made_by_trackmate_and_not_by_a_fixed_price) {
   // With the price at 1.05 times the largest cost every allowed link pays.
-  std::vector<sp::frame_cells> const frames{frame_of(0, {{0, 0}, {50, 50}}),
-                                            frame_of(1, {{0, 1}, {50, 64}})};
+  std::vector<sp::frame_cells> const frames{frame_at(0, {{0, 0}, {50, 50}}),
+                                            frame_at(1, {{0, 1}, {50, 64}})};
   BOOST_TEST(sp::trackmate_tracker()(frames).size() == 2U);
   sp::frame_linker<> const fixed{.cost = {.max_distance = 15},
                                  .alternative = {.from = sp::alternative_cost::rule::fixed,
@@ -204,17 +204,17 @@ BOOST_AUTO_TEST_CASE(any_allowed_link_is_made_by_trackmate_and_not_by_a_fixed_pr
 }
 
 BOOST_AUTO_TEST_CASE(an_empty_frame_changes_no_link) {
-  std::vector<sp::frame_cells> frames{frame_of(0, {{1, 1}, {9, 9}}), frame_of(1, {{1, 2}, {9, 8}})};
+  std::vector<sp::frame_cells> frames{frame_at(0, {{1, 1}, {9, 9}}), frame_at(1, {{1, 2}, {9, 8}})};
   auto const before = sp::laptrack_tracker()(frames);
-  frames.push_back(frame_of(2, {}));
+  frames.push_back(frame_at(2, {}));
   BOOST_TEST((sp::laptrack_tracker()(frames) == before));
   BOOST_TEST(sp::trackmate_tracker()(std::vector<sp::frame_cells>{}).empty());
-  BOOST_TEST(sp::trackmate_tracker()(std::vector<sp::frame_cells>{frame_of(3, {})}).empty());
+  BOOST_TEST(sp::trackmate_tracker()(std::vector<sp::frame_cells>{frame_at(3, {})}).empty());
 }
 
 BOOST_AUTO_TEST_CASE(cells_that_do_not_move_are_linked_at_cost_zero) {
-  std::vector<sp::frame_cells> const frames{frame_of(0, {{10, 10}, {12, 11}}),
-                                            frame_of(1, {{10, 10}, {12, 11}})};
+  std::vector<sp::frame_cells> const frames{frame_at(0, {{10, 10}, {12, 11}}),
+                                            frame_at(1, {{10, 10}, {12, 11}})};
   for (auto const& links : {sp::trackmate_tracker()(frames), sp::laptrack_tracker()(frames)}) {
     BOOST_TEST(links.size() == 2U);
     for (sp::cell_link const& link : links) {
@@ -226,15 +226,15 @@ BOOST_AUTO_TEST_CASE(cells_that_do_not_move_are_linked_at_cost_zero) {
 
 BOOST_AUTO_TEST_CASE(refuses_positions_and_frames_that_make_no_sense) {
   double const nan = std::numeric_limits<double>::quiet_NaN();
-  std::vector<sp::frame_cells> const bad{frame_of(0, {{1, 1}}), frame_of(1, {{1, nan}})};
+  std::vector<sp::frame_cells> const bad{frame_at(0, {{1, 1}}), frame_at(1, {{1, nan}})};
   BOOST_CHECK_EXCEPTION(
       sp::trackmate_tracker()(bad), sp::unsupported_error, [](sp::error const& e) {
         return e.id() == "septum.track.1" &&
                std::string{e.what()}.find("frame 1, cell 101") != std::string::npos;
       });
-  std::vector<sp::frame_cells> const twice{frame_of(1, {{1, 1}}), frame_of(1, {{1, 1}})};
+  std::vector<sp::frame_cells> const twice{frame_at(1, {{1, 1}}), frame_at(1, {{1, 1}})};
   BOOST_CHECK_THROW(sp::trackmate_tracker()(twice), sp::unsupported_error);
-  std::vector<sp::frame_cells> const good{frame_of(0, {{1, 1}}), frame_of(1, {{1, 1}})};
+  std::vector<sp::frame_cells> const good{frame_at(0, {{1, 1}}), frame_at(1, {{1, 1}})};
   BOOST_CHECK_THROW(sp::trackmate_tracker({.max_distance = 0})(good), sp::unsupported_error);
   BOOST_CHECK_THROW(sp::trackmate_tracker({.max_distance = nan})(good), sp::unsupported_error);
 }

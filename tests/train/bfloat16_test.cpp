@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "support/bfloat16_instructions.hpp"
+
 namespace {
 
 using septum::convolution_algorithm;
@@ -25,12 +27,6 @@ struct mixed_net
                     septum::conv<5, 3>, septum::batch_norm, septum::relu, septum::dropout<20>,
                     septum::dense<16>, septum::batch_norm, septum::relu, septum::dense<3>,
                     septum::softmax> {};
-
-bool lacks_instructions() {
-  if (septum::has_host_bfloat16()) return false;
-  BOOST_TEST_MESSAGE("skipped: this processor has no AVX512_BF16 instructions");
-  return true;
-}
 
 septum::image random_image(std::size_t height, std::size_t width, std::size_t channels) {
   septum::image pixels = septum::image::from_shape({height, width, channels});
@@ -125,7 +121,7 @@ void check_gradients(int side) {
 BOOST_AUTO_TEST_SUITE(bfloat16_nets)
 
 BOOST_AUTO_TEST_CASE(probabilities_are_near_those_in_float) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   for (auto const convolution : {convolution_algorithm::direct, convolution_algorithm::winograd}) {
     double const net_31 = worst_difference<septum::bn_feature_net_31x31<1, 3>>(convolution);
     double const net_61 = worst_difference<septum::bn_feature_net_61x61<2, 3>>(convolution);
@@ -139,7 +135,7 @@ BOOST_AUTO_TEST_CASE(probabilities_are_near_those_in_float) {
 }
 
 BOOST_AUTO_TEST_CASE(tiles_and_threads_never_change_a_byte) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   auto const pixels = random_image(203, 187, 1);
   std::vector<std::vector<float>> const sets{septum::he_normal<mixed_net>({1, 1}),
                                              septum::he_normal<mixed_net>({2, 1})};
@@ -159,7 +155,7 @@ BOOST_AUTO_TEST_CASE(tiles_and_threads_never_change_a_byte) {
 }
 
 BOOST_AUTO_TEST_CASE(report_names_the_layers_in_bfloat16) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   septum::ensemble<mixed_net, eigen> nets{{septum::he_normal<mixed_net>({1, 1})},
                                           {.precision = host_precision::bf16}};
   static_cast<void>(nets.predict(random_image(30, 30, 1)));
@@ -170,7 +166,7 @@ BOOST_AUTO_TEST_CASE(report_names_the_layers_in_bfloat16) {
 }
 
 BOOST_AUTO_TEST_CASE(gradients_are_near_those_in_float) {
-  if (lacks_instructions()) return;
+  if (lacks_bfloat16_instructions()) return;
   using net_31 = septum::bn_feature_net_31x31<1, 3>;
   check_gradients<mixed_net, mixed_net>(18);
   check_gradients<mixed_net, septum::fully_convolutional_t<mixed_net>>(29);
