@@ -112,7 +112,9 @@ BOOST_AUTO_TEST_CASE(hela_validation) {
   for (std::string const year : {"2016", "2017"}) {
     convert(box, *shared, "hela_" + year, "cells");
     convert(box, *shared, "nuclei_2016", "nuclei", year == "2017" ? "--rule variance" : "");
+    // The slow one once.
     for (std::string const backend : {"onednn", "eigen"}) {
+      if (backend == "eigen" && year == "2017") continue;
       run_json(box, "segment" + truth +
                         "--preset cytoplasm --mode published --model cells.safetensors "
                         "--nuclei-model nuclei.safetensors --probabilities --out o --backend " +
