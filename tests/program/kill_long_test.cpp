@@ -41,8 +41,8 @@ double seconds_of(sandbox const& box, std::string const& arguments) {
 }
 
 /// Runs the program and kills it after a random part of `seconds`; true when it was still running.
-bool killed(sandbox const& box, std::string const& arguments, double seconds,
-            std::uint64_t draw, int& exit_code) {
+bool killed(sandbox const& box, std::string const& arguments, double seconds, std::uint64_t draw,
+            int& exit_code) {
   using clock = std::chrono::steady_clock;
   auto const moment =
       clock::now() + std::chrono::duration_cast<clock::duration>(
@@ -109,8 +109,7 @@ BOOST_AUTO_TEST_SUITE(kills)
 BOOST_AUTO_TEST_CASE(training_by_crops) {
   sandbox const box;
   box.write_dataset("day1");
-  kill_training(box,
-                "train day1 --mode dense --steps 16 --crop 16 --threads 1 --quiet --seed 2",
+  kill_training(box, "train day1 --mode dense --steps 16 --crop 16 --threads 1 --quiet --seed 2",
                 60);
 }
 
