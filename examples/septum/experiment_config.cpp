@@ -126,6 +126,7 @@ void read_segmentation(section given, segmentation_request& request) {
   auto& refining = request.refining;
   given.take("threshold", refining.threshold, 0, 1);
   given.take("core_threshold", refining.core_threshold, 0, 1);
+  given.take_whole("core_area_min", refining.core_area_min_px, 1, 1'000'000'000);
   given.take_whole("area_min", refining.area_min_px, 0, 1'000'000'000);
   given.take_whole("area_max", refining.area_max_px, 0, 1'000'000'000);
   given.take("solidity_min", refining.solidity_min, 0, 1);
@@ -134,6 +135,7 @@ void read_segmentation(section given, segmentation_request& request) {
   given.take_whole("grow", refining.grow_px, 0, 100);
   given.take("clear_border", refining.clear_border, "true or false");
   given.take("fill_holes", refining.fill_holes, "true or false");
+  given.take("turns", request.turns, "true or false");
   given.take("pad", request.pad_by_reflection, "true or false");
   given.take("zero_nonfinite", request.zero_nonfinite, "true or false");
   given.take("probabilities", request.write_probabilities, "true or false");

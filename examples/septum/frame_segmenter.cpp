@@ -68,6 +68,7 @@ frame_segmenter::frame_segmenter(septum::model const& trained, segmentation_requ
              {.memory_mb = request.memory_mb,
               .largest_tile = request.largest_tile,
               .pad_by_reflection = request.pad_by_reflection,
+              .turns = request.turns,
               .each_net = request.measure_spread,
               .threads_spared = threads_beside_net(common.executor(), request.cascade ? 1 : frames),
               .convolution = request.convolution,
@@ -79,6 +80,7 @@ frame_segmenter::frame_segmenter(septum::model const& trained, segmentation_requ
         prediction_request{.memory_mb = request.memory_mb,
                            .largest_tile = request.largest_tile,
                            .pad_by_reflection = request.pad_by_reflection,
+                           .turns = request.turns,
                            .threads_spared = threads_beside_net(common.executor(), frames),
                            .convolution = request.convolution},
         common);

@@ -4,6 +4,7 @@
 #include <septum/core/error.hpp>
 #include <septum/core/text.hpp>
 #include <septum/image/border.hpp>
+#include <septum/segment/turned.hpp>
 #include <utility>
 
 #include "signals.hpp"
@@ -71,11 +72,15 @@ septum::image selected(septum::image const& raw, std::vector<std::size_t> const&
   return pixels;
 }
 
-// Frames of a backend that predicts them at once.
-std::shared_ptr<septum::frame_stream> immediate_stream(predictor const& net, bool each_net) {
-  auto const predict = [mean = net.predict, each = net.predict_each,
-                        each_net](septum::image const& pixels) {
+// Frames of a backend that predicts them at once, or of which every turn is predicted.
+std::shared_ptr<septum::frame_stream> immediate_stream(predictor const& net, bool each_net,
+                                                       bool turns) {
+  auto const once = [mean = net.predict, each = net.predict_each,
+                     each_net](septum::image const& pixels) {
     return each_net ? each(pixels) : septum::ensemble_maps{.mean = mean(pixels), .nets = {}};
+  };
+  auto const predict = [once, turns](septum::image const& pixels) {
+    return turns ? septum::mean_over_turns(pixels, once) : once(pixels);
   };
   return std::make_shared<septum::immediate_frames<decltype(predict)>>(predict);
 }
@@ -89,6 +94,7 @@ frame_predictor::frame_predictor(septum::model const& trained,
       common_{&common},
       frame_channels_{channels},
       pad_{request.pad_by_reflection},
+      turns_{request.turns},
       net_{make_predictor(trained, common,
                           {.threads = {common.executor().count - request.threads_spared},
                            .budget_bytes = request.memory_mb << 20,
@@ -97,12 +103,15 @@ frame_predictor::frame_predictor(septum::model const& trained,
                            .progress = [](std::size_t, std::size_t) { stop_if_interrupted(); }},
                           request.each_net && trained.parameter_sets.size() > 1)},
       each_{request.each_net && trained.parameter_sets.size() > 1 && net_.predict_each != nullptr},
-      stream_{net_.stream ? net_.stream : immediate_stream(net_, each_)},
+      stream_{net_.stream && !turns_ ? net_.stream : immediate_stream(net_, each_, turns_)},
       cascade_{request.cascade} {
   if (cascade_ && !net_.host)
     throw septum::unsupported_error("septum.program.123",
                                     "--cascade computes parts of frames, which --backend " +
                                         common.backend + " does not; leave it out");
+  if (cascade_ && turns_)
+    throw septum::unsupported_error(
+        "septum.program.125", "--cascade and --turns: expected one of them; leave the other out");
   for (auto const& name : trained.description.channels) {
     auto const found = std::find(channels.begin(), channels.end(), name);
     if (found == channels.end())
@@ -287,10 +296,11 @@ std::uint64_t frame_predictor::copy_bytes(int height, int width) const {
   auto const pixels =
       (static_cast<std::uint64_t>(height) + wider) * (static_cast<std::uint64_t>(width) + wider);
   // The channels of the net and, while they are normalised, a copy of them; the maps with margin;
-  // those of the parts of a cascade, of every net that is asked.
-  std::size_t const of_parts = cascade_ ? 1 + (each_ ? trained_->parameter_sets.size() : 0) : 0;
+  // those of the parts of a cascade or of a turn, of every net that is asked.
+  std::size_t const of_parts =
+      cascade_ || turns_ ? 1 + (each_ ? trained_->parameter_sets.size() : 0) : 0;
   return pixels * sizeof(float) *
-         (2 * own_channels_.size() +
+         ((turns_ ? 3 : 2) * own_channels_.size() +
           ((pad_ ? 1 : 0) + of_parts) * trained_->description.classes.size());
 }
 

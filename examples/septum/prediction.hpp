@@ -28,6 +28,7 @@ struct prediction_request {
   std::size_t memory_mb = 512;
   int largest_tile = 1 << 20;  ///< side in pixels
   bool pad_by_reflection = false;
+  bool turns = false;      ///< mean over the eight turns and reflections of a frame
   bool each_net = false;   ///< whether an ensemble's nets are asked one by one
   int threads_spared = 0;  ///< of the options', which the net leaves to others
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
@@ -144,6 +145,7 @@ class frame_predictor {
   std::vector<std::string> frame_channels_;
   std::vector<std::size_t> own_channels_;
   bool pad_;
+  bool turns_;
   predictor net_;
   bool each_;
   std::shared_ptr<septum::frame_stream> stream_;

@@ -40,6 +40,7 @@ void refine_interiors(septum::labels& cells, septum::probabilities const& classe
   } else {
     septum::grown_cores<Interiors...>{.above = static_cast<float>(options.threshold),
                                       .core_above = static_cast<float>(options.core_threshold),
+                                      .core_area_min = options.core_area_min_px,
                                       .fill_holes = options.fill_holes}(cells, classes, raw,
                                                                         threads);
   }
@@ -59,7 +60,8 @@ refinement preset_refinement(std::string const& name, bool published) {
     options.eccentricity_min = 0.1;
     if (!published) {
       options.threshold = 0.5;
-      options.core_threshold = 0.8;
+      options.core_threshold = 0.9;
+      options.area_min_px = 10;
     }
     return options;
   }

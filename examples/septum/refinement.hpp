@@ -36,6 +36,7 @@ struct refinement {
   double threshold = 0.6;
   /// cells grow within the threshold from where probabilities are above this; 0: not at all
   double core_threshold = 0.0;
+  std::int64_t core_area_min_px = 25;  ///< of what they grow from
   std::int64_t area_min_px = 25;
   std::int64_t area_max_px = 0;  ///< 0: none
   double solidity_min = 0.0;

@@ -324,6 +324,7 @@ std::string why_not_by_rows(septum::model const& trained, segmentation_request c
   if (request.measure_spread && trained.parameter_sets.size() > 1)
     return "what the nets of an ensemble differ in needs the whole image; --no-spread leaves it "
            "out";
+  if (request.turns) return "--turns need the whole image";
   if (request.pad_by_reflection) return "--pad needs the whole image";
   if (request.write_probabilities) return "--probabilities are written of whole images";
   return {};

@@ -22,6 +22,7 @@ struct overrides {
   std::string nuclear_rule;
   std::optional<double> threshold;
   std::optional<double> core_threshold;
+  std::optional<std::int64_t> core_area_min;
   std::optional<std::int64_t> area_min;
   std::optional<std::int64_t> area_max;
   std::optional<double> solidity_min;
@@ -72,6 +73,7 @@ struct overrides {
       take(eccentricity_max, to.eccentricity_max);
     }
     take(core_threshold, to.core_threshold);
+    take(core_area_min, to.core_area_min_px);
     take(area_max, to.area_max_px);
     take(eccentricity_min, to.eccentricity_min);
     take(split, to.split_px);
@@ -276,9 +278,14 @@ void add_refining_options(CLI::App& command, segment_arguments& given) {
   command
       .add_option(
           "--core-threshold", refining.core_threshold,
-          "Cells grow, within --threshold, from connected pixels above this probability, so "
-          "that neighbours joined by doubtful pixels stay apart; 0: by --threshold alone")
+          "Cells grow from the parts that the pixels above --threshold fall into at any higher "
+          "probability up to this one, so that neighbours joined by doubtful pixels stay apart; "
+          "0: by --threshold alone")
       ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--core-area-min", refining.core_area_min,
+                  "Smallest such part in px: less than the smallest cell has")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   command.add_option("--area-min", refining.area_min, "Smallest cell in px");
   command.add_option("--area-max", refining.area_max, "Largest cell in px; 0: none");
   command.add_option("--solidity-min", refining.solidity_min, "Least area / convex area")
@@ -368,6 +375,10 @@ void register_segment(CLI::App& app, common_options& common) {
                   "Segment row by row: auto, where a frame does not fit into memory; always; never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
+  command.add_flag(
+      "--turns", given->request.turns,
+      "Show the nets the eight turns and reflections of every image and take the mean: "
+      "fewer errors, most of all of a single net, in eight times the time");
   auto* const cascade = command.add_flag(
       "--cascade", given->cascade,
       "Keep background from the net: blocks of 32x32 pixels in which nothing stands out of the "

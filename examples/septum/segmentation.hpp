@@ -30,6 +30,7 @@ struct segmentation_request {
   septum::convolution_algorithm convolution = septum::convolution_algorithm::automatic;
   double pixel_size_um = 0.0;  ///< 0: what image or model say
   bool pad_by_reflection = false;
+  bool turns = false;          ///< every frame is seen in its eight turns and reflections
   bool measure_spread = true;  ///< how far the nets of an ensemble agree about each cell
   bool zero_nonfinite = false;
   std::size_t memory_limit_mb = 0;           ///< of the whole process; 0: what is free

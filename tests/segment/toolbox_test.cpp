@@ -69,15 +69,15 @@ BOOST_AUTO_TEST_CASE(cells_that_hang_together_by_a_thread_grow_from_their_cores)
   sp::labels cells = xt::zeros<std::int32_t>({3, 15});
   sp::threshold<1>{.above = 0.5F}(cells, maps, no_image);
   BOOST_TEST(sp::largest_label(cells) == 2);
-  sp::grown_cores<1>{.above = 0.5F, .core_above = 0.8F}(cells, maps, no_image);
+  sp::grown_cores<1>{.above = 0.5F, .core_above = 0.8F, .core_area_min = 6}(cells, maps, no_image);
   std::vector<std::int32_t> const expected{0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0, 3, 3, 0};
   for (std::size_t r = 0; r < 3; ++r)
     for (std::size_t c = 0; c < 15; ++c) {
       if (c == 6) continue;  // as near to the one as to the other
       BOOST_TEST(cells(r, c) == expected[c]);
     }
-  // Cores of three pixels are none for one that wants more.
-  sp::grown_cores<1>{.above = 0.5F, .core_above = 0.8F, .core_area_min = 4}(cells, maps, no_image);
+  // The second has six pixels before it meets the first.
+  sp::grown_cores<1>{.above = 0.5F, .core_above = 0.8F, .core_area_min = 7}(cells, maps, no_image);
   BOOST_TEST(sp::largest_label(cells) == 2);
   BOOST_TEST(cells(1, 2) == cells(1, 8));
   BOOST_CHECK_THROW(sp::grown_cores<2>{}(cells, maps, no_image), sp::shape_error);
@@ -104,7 +104,8 @@ BOOST_AUTO_TEST_CASE(growth_neither_loses_a_pixel_nor_joins_cores) {
     sp::labels same = low;
     sp::threshold<1>{.above = 0.5F}(low, maps, no_image);
     sp::threshold<1>{.above = 0.56F}(cores, maps, no_image);
-    sp::grown_cores<1>{.above = 0.5F, .core_above = 0.56F}(grown, maps, no_image);
+    sp::grown_cores<1>{.above = 0.5F, .core_above = 0.56F, .core_area_min = 1}(grown, maps,
+                                                                               no_image);
     sp::grown_cores<1>{.above = 0.5F, .core_above = 0.5F}(same, maps, no_image);
     BOOST_TEST((same == low));
     std::map<std::int32_t, std::int32_t> of_core;

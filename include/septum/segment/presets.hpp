@@ -12,6 +12,7 @@
 #include <septum/segment/toolbox.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 /// The four applications of the paper, each a composition of public parts with the published
@@ -23,17 +24,19 @@ template <Backend B, Stack Net = bn_feature_net_31x31<1, 3>>
 using bacteria_segmenter =
     segmenter<median_box_normalizer, ensemble<Net, B>, pipeline<grown_cores<1>, region_filter>>;
 
-/// Thresholds chosen on the published nets' probabilities of one half of the annotated image and on
+/// Numbers chosen on the published nets' probabilities of one half of the annotated image and on
 /// nets trained on parts of that half.
 struct bacteria_options {
   float above = 0.5F;
-  float core_above = 0.8F;
-  region_filter keep{.area_min = 25, .eccentricity_min = 0.1};
+  float core_above = 0.9F;
+  std::int64_t core_area_min = 25;  ///< in pixels
+  region_filter keep{.area_min = 10, .eccentricity_min = 0.1};
 };
 
-/// The published rule: one threshold.
+/// The published rule: one threshold, and cells that the edge of the image cuts to fewer than 25
+/// pixels are left out.
 [[nodiscard]] inline bacteria_options published_bacteria_options() {
-  return {.above = 0.6F, .core_above = 0.6F};
+  return {.above = 0.6F, .core_above = 0.6F, .keep = {.area_min = 25, .eccentricity_min = 0.1}};
 }
 
 /// @throws weights_error when the model is for another net
@@ -41,11 +44,13 @@ template <Backend B, Stack Net = bn_feature_net_31x31<1, 3>>
 [[nodiscard]] bacteria_segmenter<B, Net> bacteria(model const& trained,
                                                   bacteria_options const& options = {},
                                                   inference_options const& inference = {}) {
-  return {
-      {.window = Net::receptive_field},
-      ensemble<Net, B>{trained, inference},
-      {{grown_cores<1>{.above = options.above, .core_above = options.core_above}, options.keep}},
-      inference.threads};
+  return {{.window = Net::receptive_field},
+          ensemble<Net, B>{trained, inference},
+          {{grown_cores<1>{.above = options.above,
+                           .core_above = options.core_above,
+                           .core_area_min = options.core_area_min},
+            options.keep}},
+          inference.threads};
 }
 
 /// Nuclei in fluorescence: threshold on the interior, then by area, eccentricity and solidity.

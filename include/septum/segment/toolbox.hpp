@@ -3,6 +3,7 @@
 #include <septum/core/error.hpp>
 #include <septum/exec/for_each.hpp>
 #include <septum/image/components.hpp>
+#include <septum/image/cores.hpp>
 #include <septum/image/distance.hpp>
 #include <septum/image/local_threshold.hpp>
 #include <septum/image/morphology.hpp>
@@ -56,12 +57,13 @@ struct otsu {
   }
 };
 
-/// Cells grow from cores: the connected components of the pixels whose probability of `Class`, or
-/// of it and `More` classes together, is above a high threshold flood what is above a low one, from
-/// high probabilities to low (watershed). Neighbours that hang together by a thread of doubtful
-/// pixels, which a single threshold joins, stay apart, and each keeps its doubtful rim. What is
-/// above the low threshold and holds no core is a cell by itself. With `core_above` at or below
-/// `above` the same as threshold<>. Replaces what the labels held.
+/// Cells grow from cores: the parts that the pixels whose probability of `Class`, or of it and
+/// `More` classes together, is above a low threshold fall into at any higher one up to a high one,
+/// each of at least some pixels (find_cores), flood what is above the low one, from high
+/// probabilities to low (watershed). Neighbours that hang together by a thread of doubtful pixels,
+/// which a single threshold joins, stay apart, and each keeps its doubtful rim. What is above the
+/// low threshold and holds no core is a cell by itself. With `core_above` at or below `above` the
+/// same as threshold<>. Replaces what the labels held.
 template <int Class, int... More>
 struct grown_cores {
   static constexpr int needs_class = threshold<Class, More...>::needs_class;
@@ -69,9 +71,9 @@ struct grown_cores {
   /// pixels with p > above are cell; in [0, 1]
   float above = 0.5F;
   /// connected pixels with p > core_above belong to one cell; in [0, 1]
-  float core_above = 0.8F;
-  /// cores of fewer pixels are none
-  std::int64_t core_area_min = 1;
+  float core_above = 0.9F;
+  /// parts of fewer pixels are no core
+  std::int64_t core_area_min = 25;
   /// true gives holes in a cell to the cell
   bool fill_holes = false;
   /// whether pixels that touch at a corner belong together
@@ -83,17 +85,18 @@ struct grown_cores {
     threshold<Class, More...> const low{.above = above, .neighbours = neighbours};
     low(cells, maps, pixels, threads);
     if (core_above > above) {
-      labels cores = cells;
-      threshold<Class, More...>{.above = core_above, .neighbours = neighbours}(cores, maps, pixels,
-                                                                               threads);
-      if (core_area_min > 1) region_filter{.area_min = core_area_min}(cores, maps, pixels, threads);
-      flood_from(cores, cells, maps, threads);
+      auto height = detail::class_map<Class, More...>(maps, threads);
+      labels cores = find_cores(as_view(height), {.above = above,
+                                                  .joined_above = core_above,
+                                                  .area_min = core_area_min,
+                                                  .neighbours = neighbours});
+      flood_from(cores, cells, std::move(height), threads);
     }
     if (fill_holes) septum::fill_holes(cells, threads);
   }
 
  private:
-  void flood_from(labels& cores, labels& cells, probabilities const& maps,
+  void flood_from(labels& cores, labels& cells, xt::xtensor<float, 2> height,
                   exec::threads threads) const {
     std::vector<bool> has_core(static_cast<std::size_t>(largest_label(cells)) + 1, false);
     for (std::size_t p = 0; p < cells.size(); ++p)
@@ -103,7 +106,6 @@ struct grown_cores {
       std::int32_t const cell = cells.data()[p];
       if (cell != 0 && !has_core[static_cast<std::size_t>(cell)]) cores.data()[p] = before + cell;
     }
-    auto height = detail::class_map<Class, More...>(maps, threads);
     for (float& value : height) value = -value;
     cells = watershed(height, cores, detail::mask_of(cells), {.neighbours = neighbours}, threads);
     // In raster order of their first pixels, as those of threshold<>.
