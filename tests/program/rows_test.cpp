@@ -7,6 +7,7 @@
 #include <septum/image/components.hpp>
 #include <septum/io/image.hpp>
 #include <septum/io/tiff.hpp>
+#include <septum/segment/turned.hpp>
 #include <string>
 #include <vector>
 
@@ -175,6 +176,36 @@ BOOST_AUTO_TEST_CASE(the_peak_of_segmenting_stays_below_the_plan) {
         if (more.find("always") == std::string::npos)
           BOOST_TEST(planned <= 3.0 * peak, image << " " << net << " " << more);
       }
+}
+
+BOOST_AUTO_TEST_CASE(turns_are_averaged_within_the_plan) {
+  sandbox const box;
+  write_cells(box, "a.tif", 420, 500);
+  auto const pixels = septum::io::read_image(box.path("a.tif"));
+  septum::io::write_tiff(box.path("b.tif"), septum::turned_image(pixels, {1}));
+  std::string const run = "segment --model bacteria --no-overlays --probabilities --turns --out ";
+  auto const seen = [&](std::string const& name) {
+    auto const done = result_of(box, run + name + " " + name + ".tif");
+    BOOST_TEST(done.at("peak_bytes").get<std::uint64_t>() <=
+               done.at("planned_bytes").get<std::uint64_t>());
+    return septum::io::read_image(box.path(name + "/probabilities/" + name + ".tif"));
+  };
+  auto const upright = seen("a");
+  auto const lying = seen("b");
+  BOOST_TEST_REQUIRE(lying.shape()[2] == 3U);
+  auto const back = septum::turned_image(upright, {1});
+  double worst = 0.0;
+  for (std::size_t i = 0; i < back.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(back.data()[i]) -
+                                     static_cast<double>(lying.data()[i])));
+  BOOST_TEST(worst < 1e-4);
+  auto const refused = [&](std::string const& options, std::string const& says) {
+    auto const done = box.run(run + "o a.tif " + options);
+    BOOST_TEST(done.exit_code == 3);
+    BOOST_TEST(done.err.find(says) != std::string::npos, done.err);
+  };
+  refused("--cascade", "septum.program.125");
+  refused("--rows always --core-threshold 0", "--turns need");
 }
 
 BOOST_AUTO_TEST_CASE(frames_that_go_together_stay_below_the_plan_and_change_no_byte) {
