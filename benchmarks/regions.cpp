@@ -4,6 +4,7 @@
 //   bench_regions --threads 2 --peer peer.json
 //
 // Both programs draw the same frame from the same integers.
+#include <septum/image/cores.hpp>
 #include <septum/image/distance.hpp>
 #include <septum/image/morphology.hpp>
 #include <septum/image/normalize.hpp>
@@ -11,6 +12,7 @@
 #include <septum/image/watershed.hpp>
 #include <septum/measure/agreement.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -147,6 +149,10 @@ int main(int argc, char** argv) {
   for (float& value : negative_depth) value = -value;
   report("watershed_float",
          [&] { benchmark::keep(sp::watershed(negative_depth, seeds, scene.foreground)); });
+  // As probabilities lie: nearly 1 within a cell, less towards its rim.
+  xt::xtensor<float, 2> likely = depth;
+  for (float& value : likely) value = std::min(1.0F, value / 4.0F);
+  report("cores", [&] { benchmark::keep(sp::find_cores(sp::as_view(likely), {})); });
   report("normalize_median_box", [&] {
     sp::image pixels = scene.intensity;
     sp::median_box_normalizer{.window = 61}(sp::as_view(pixels), executor);

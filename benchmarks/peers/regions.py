@@ -85,6 +85,7 @@ def main():
     depth = ndimage.distance_transform_edt(foreground).astype(np.float32)
     relief = -(8 * depth).astype(np.int32)
     seeds = np.where(depth > 4, cells, 0)
+    likely = np.minimum(depth / 4, 1)
     tasks = {
         "components": lambda: measure.label(foreground, connectivity=2),
         "regions": lambda: measure.regionprops_table(
@@ -98,6 +99,7 @@ def main():
         "expand_labels": lambda: segmentation.expand_labels(cells, 5),
         "watershed_integer": lambda: segmentation.watershed(relief, seeds, mask=foreground),
         "watershed_float": lambda: segmentation.watershed(-depth, seeds, mask=foreground),
+        "cores": lambda: morphology.max_tree(likely),
         "normalize_median_box": lambda: normalize(intensity),
         "overlaps": lambda: overlaps(cells, cells),
     }

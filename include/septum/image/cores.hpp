@@ -108,15 +108,18 @@ class falling_sets {
       shape_error("septum.cores.1", "cores are found in fewer than 4294967295 pixels, there are " +
                                         std::to_string(rows) + " x " + std::to_string(columns) +
                                         "; cut the image"));
-  // Falling levels, pixels of one level one after the other.
+  // Those above the highest level are one level, in which most pixels lie; the others are sorted.
+  std::vector<index> level;
   std::vector<std::uint64_t> order;
   for (std::ptrdiff_t row = 0; row < rows; ++row)
     for (std::ptrdiff_t column = 0; column < columns; ++column) {
       float const value = height(row, column);
       if (!(value > rule.above)) continue;
-      std::uint32_t const level = value > rule.joined_above ? 0U : ~detail::rank_of(value);
-      order.push_back((std::uint64_t{level} << 32U) |
-                      static_cast<std::uint64_t>(row * columns + column));
+      auto const pixel = static_cast<index>(row * columns + column);
+      if (value > rule.joined_above)
+        level.push_back(pixel);
+      else
+        order.push_back((std::uint64_t{~detail::rank_of(value)} << 32U) | pixel);
     }
   std::sort(order.begin(), order.end());
 
@@ -136,15 +139,19 @@ class falling_sets {
         if (sets.holds(other)) sets.unite(pixel, other);
       }
   };
-  for (std::size_t first = 0; first < order.size();) {
-    std::size_t last = first;
-    while (last < order.size() && order[last] >> 32U == order[first] >> 32U)
-      sets.add(static_cast<index>(order[last++]));
-    for (std::size_t k = first; k < last; ++k) meet_neighbours(static_cast<index>(order[k]));
-    for (std::size_t k = first; k < last; ++k)
-      count += sets.make_core(static_cast<index>(order[k]), rule.area_min,
-                              [&](index pixel) { cores.data()[pixel] = count + 1; });
-    first = last;
+  auto const lower_to_level = [&] {
+    for (index const pixel : level) sets.add(pixel);
+    for (index const pixel : level) meet_neighbours(pixel);
+    for (index const pixel : level)
+      count +=
+          sets.make_core(pixel, rule.area_min, [&](index each) { cores.data()[each] = count + 1; });
+  };
+  lower_to_level();
+  for (std::size_t k = 0; k < order.size();) {
+    level.clear();
+    for (auto const rank = order[k] >> 32U; k < order.size() && order[k] >> 32U == rank; ++k)
+      level.push_back(static_cast<index>(order[k]));
+    lower_to_level();
   }
   return cores;
 }
