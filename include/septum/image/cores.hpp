@@ -1,6 +1,7 @@
 #pragma once
 #include <septum/core/config.hpp>
 #include <septum/core/error.hpp>
+#include <septum/exec/for_each.hpp>
 #include <septum/image/components.hpp>
 #include <septum/image/types.hpp>
 
@@ -26,20 +27,22 @@ struct core_rule {
 
 namespace detail {
 
-/// The sets of pixels that hang together above a level that falls.
+/// Sets of nodes, pixels or groups of them, that hang together above a level that falls.
 class falling_sets {
  public:
   using index = std::uint32_t;
 
-  explicit falling_sets(std::size_t pixels)
-      : parent_(pixels, nowhere), next_(pixels), area_(pixels), has_core_(pixels) {}
-
-  [[nodiscard]] bool holds(index pixel) const { return parent_[pixel] != nowhere; }
-  void add(index pixel) {
-    parent_[pixel] = pixel;
-    next_[pixel] = pixel;
-    area_[pixel] = 1;
+  /// Adds a node of so many pixels, a set by itself.
+  void add(index area) {
+    auto const node = static_cast<index>(parent_.size());
+    parent_.push_back(node);
+    next_.push_back(node);
+    area_.push_back(area);
+    core_.push_back(0);
+    holds_core_.push_back(0);
   }
+  void grow(index node) { ++area_[node]; }
+
   void unite(index a, index b) {
     a = root(a);
     b = root(b);
@@ -47,39 +50,39 @@ class falling_sets {
     if (area_[a] < area_[b]) std::swap(a, b);
     parent_[b] = a;
     area_[a] += area_[b];
-    has_core_[a] |= has_core_[b];
+    holds_core_[a] |= holds_core_[b];
     std::swap(next_[a], next_[b]);
   }
-  /// Makes the set of a pixel a core, unless it holds one or is too small, and calls `visit` for
-  /// each of its pixels; whether it did.
-  template <class Visit>
-  bool make_core(index pixel, std::int64_t area_min, Visit const& visit) {
-    index const set = root(pixel);
-    if (has_core_[set] != 0 || static_cast<std::int64_t>(area_[set]) < area_min) return false;
-    has_core_[set] = 1;
+  /// Makes the set of a node the next core, unless it holds one or is too small.
+  void make_core(index node, std::int64_t area_min) {
+    index const set = root(node);
+    if (holds_core_[set] != 0 || static_cast<std::int64_t>(area_[set]) < area_min) return;
+    holds_core_[set] = 1;
+    ++cores_;
     index each = set;
     do {
-      visit(each);
+      core_[each] = cores_;
       each = next_[each];
     } while (each != set);
-    return true;
   }
+  /// Number of the core that a node lies in; 0: none.
+  [[nodiscard]] std::int32_t core_of(index node) const { return core_[node]; }
 
  private:
-  static constexpr index nowhere = std::numeric_limits<index>::max();
-
-  [[nodiscard]] index root(index pixel) {
-    while (parent_[pixel] != pixel) {
-      parent_[pixel] = parent_[parent_[pixel]];
-      pixel = parent_[pixel];
+  [[nodiscard]] index root(index node) {
+    while (parent_[node] != node) {
+      parent_[node] = parent_[parent_[node]];
+      node = parent_[node];
     }
-    return pixel;
+    return node;
   }
 
-  std::vector<index> parent_;  // nowhere: the level is not that low yet
-  std::vector<index> next_;    // a ring through every set
-  std::vector<index> area_;
-  std::vector<std::uint8_t> has_core_;
+  std::vector<index> parent_;
+  std::vector<index> next_;  // a ring through every set
+  std::vector<index> area_;  // of a set's root: in all
+  std::vector<std::int32_t> core_;
+  std::vector<std::uint8_t> holds_core_;
+  std::int32_t cores_ = 0;
 };
 
 /// Unsigned numbers in the order of floats that are no NaN.
@@ -96,64 +99,74 @@ class falling_sets {
 /// cores when each is large enough by itself before they meet, however high that is below
 /// `joined_above`: what matters is not how deep the saddle between them is but how much there is on
 /// either side of it. A watershed from the cores divides the map at those saddles.
-/// Complexity: sorts the pixels above `above`.
-/// @throws shape_error `septum.cores.1` for a map of 2^32 pixels or more
-[[nodiscard]] inline labels find_cores(view<float const, 2> height, core_rule const& rule) {
+/// Complexity: sorts the pixels between the two levels.
+/// @throws shape_error `septum.cores.1` for a map of 2^31 - 1 pixels or more
+[[nodiscard]] inline labels find_cores(view<float const, 2> height, core_rule const& rule,
+                                       exec::threads threads = {}) {
   using index = detail::falling_sets::index;
   std::ptrdiff_t const rows = height.extent(0);
   std::ptrdiff_t const columns = height.extent(1);
   SEPTUM_EXPECTS(
       static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns) <
-          std::numeric_limits<index>::max(),
-      shape_error("septum.cores.1", "cores are found in fewer than 4294967295 pixels, there are " +
+          std::numeric_limits<std::int32_t>::max(),
+      shape_error("septum.cores.1", "cores are found in fewer than 2147483647 pixels, there are " +
                                         std::to_string(rows) + " x " + std::to_string(columns) +
                                         "; cut the image"));
-  // Those above the highest level are one level, in which most pixels lie; the others are sorted.
-  std::vector<index> level;
+  // Node of every pixel, from 1: what hangs together above the highest level is one, and the pixels
+  // between the levels are one each, in the order in which the level falls to them.
+  labels nodes =
+      labels::from_shape({static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)});
+  std::int32_t const joined = connected_components(
+      [&](std::ptrdiff_t row, std::ptrdiff_t column) {
+        return height(row, column) > rule.joined_above;
+      },
+      as_view(nodes), rule.neighbours, threads);
+  detail::falling_sets sets;
+  for (std::int32_t k = 0; k < joined; ++k) sets.add(0);
   std::vector<std::uint64_t> order;
   for (std::ptrdiff_t row = 0; row < rows; ++row)
     for (std::ptrdiff_t column = 0; column < columns; ++column) {
+      std::ptrdiff_t const pixel = row * columns + column;
       float const value = height(row, column);
-      if (!(value > rule.above)) continue;
-      auto const pixel = static_cast<index>(row * columns + column);
-      if (value > rule.joined_above)
-        level.push_back(pixel);
-      else
-        order.push_back((std::uint64_t{~detail::rank_of(value)} << 32U) | pixel);
+      if (std::int32_t const node = nodes.data()[pixel]; node != 0)
+        sets.grow(static_cast<index>(node - 1));
+      else if (value > rule.above)
+        order.push_back((std::uint64_t{~detail::rank_of(value)} << 32U) |
+                        static_cast<std::uint64_t>(pixel));
     }
   std::sort(order.begin(), order.end());
+  for (std::size_t k = 0; k < order.size(); ++k) sets.add(1);
 
-  detail::falling_sets sets{static_cast<std::size_t>(rows * columns)};
-  labels cores =
-      xt::zeros<std::int32_t>({static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)});
-  std::int32_t count = 0;
+  for (std::int32_t k = 0; k < joined; ++k) sets.make_core(static_cast<index>(k), rule.area_min);
   int const reach = rule.neighbours == connectivity::eight ? 2 : 1;
-  auto const meet_neighbours = [&](index pixel) {
-    auto const row = static_cast<std::ptrdiff_t>(pixel) / columns;
-    auto const column = static_cast<std::ptrdiff_t>(pixel) % columns;
+  auto const meet_neighbours = [&](index node, std::ptrdiff_t pixel) {
+    std::ptrdiff_t const row = pixel / columns;
+    std::ptrdiff_t const column = pixel % columns;
     for (int dr = -1; dr <= 1; ++dr)
       for (int dc = -1; dc <= 1; ++dc) {
         if (dr * dr + dc * dc == 0 || dr * dr + dc * dc > reach) continue;
         if (row + dr < 0 || row + dr >= rows || column + dc < 0 || column + dc >= columns) continue;
-        auto const other = static_cast<index>((row + dr) * columns + column + dc);
-        if (sets.holds(other)) sets.unite(pixel, other);
+        std::int32_t const other = nodes.data()[pixel + dr * columns + dc];
+        if (other != 0) sets.unite(node, static_cast<index>(other - 1));
       }
   };
-  auto const lower_to_level = [&] {
-    for (index const pixel : level) sets.add(pixel);
-    for (index const pixel : level) meet_neighbours(pixel);
-    for (index const pixel : level)
-      count +=
-          sets.make_core(pixel, rule.area_min, [&](index each) { cores.data()[each] = count + 1; });
+  auto const first_node = static_cast<std::size_t>(joined);
+  auto const pixel_of = [&](std::size_t k) {
+    return static_cast<std::ptrdiff_t>(order[k] & 0xFFFFFFFFU);
   };
-  lower_to_level();
-  for (std::size_t k = 0; k < order.size();) {
-    level.clear();
-    for (auto const rank = order[k] >> 32U; k < order.size() && order[k] >> 32U == rank; ++k)
-      level.push_back(static_cast<index>(order[k]));
-    lower_to_level();
+  for (std::size_t first = 0; first < order.size();) {
+    // Pixels of one level are there together before they meet.
+    std::size_t last = first;
+    for (; last < order.size() && order[last] >> 32U == order[first] >> 32U; ++last)
+      nodes.data()[pixel_of(last)] = static_cast<std::int32_t>(first_node + last + 1);
+    for (std::size_t k = first; k < last; ++k)
+      meet_neighbours(static_cast<index>(first_node + k), pixel_of(k));
+    for (; first < last; ++first)
+      sets.make_core(static_cast<index>(first_node + first), rule.area_min);
   }
-  return cores;
+  for (std::int32_t& node : nodes)
+    if (node != 0) node = sets.core_of(static_cast<index>(node - 1));
+  return nodes;
 }
 
 }  // namespace septum::inline SEPTUM_ABI

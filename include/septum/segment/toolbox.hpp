@@ -86,10 +86,12 @@ struct grown_cores {
     low(cells, maps, pixels, threads);
     if (core_above > above) {
       auto height = detail::class_map<Class, More...>(maps, threads);
-      labels cores = find_cores(as_view(height), {.above = above,
-                                                  .joined_above = core_above,
-                                                  .area_min = core_area_min,
-                                                  .neighbours = neighbours});
+      labels cores = find_cores(as_view(height),
+                                {.above = above,
+                                 .joined_above = core_above,
+                                 .area_min = core_area_min,
+                                 .neighbours = neighbours},
+                                threads);
       flood_from(cores, cells, std::move(height), threads);
     }
     if (fill_holes) septum::fill_holes(cells, threads);
