@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
   // As probabilities lie: nearly 1 within a cell, less towards its rim.
   xt::xtensor<float, 2> likely = depth;
   for (float& value : likely) value = std::min(1.0F, value / 4.0F);
-  report("cores", [&] { benchmark::keep(sp::find_cores(sp::as_view(likely), {})); });
+  report("cores", [&] { benchmark::keep(sp::find_cores(sp::as_view(likely), {}, executor)); });
   report("normalize_median_box", [&] {
     sp::image pixels = scene.intensity;
     sp::median_box_normalizer{.window = 61}(sp::as_view(pixels), executor);

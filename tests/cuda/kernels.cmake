@@ -1,9 +1,9 @@
-# Included by tests/CMakeLists.txt. What needs nvcc: kernels are compiled to machine code for the oldest and the newest kind of GPU
-# (the program's for those between as well) and linked into the tests, and to PTX, in which the tests look for the entry of every functor.
+# Included by tests/CMakeLists.txt. What needs nvcc: kernels are compiled to machine code for every supported kind of GPU and linked
+# into the tests, and to PTX, in which the tests look for the entry of every functor.
 septum_add_cuda_kernels(
   test_cuda
   SOURCES cuda/own_functor.cu
-  ARCHITECTURES 75 90)
+  ARCHITECTURES 75 80 86 89 90)
 target_link_libraries(test_cuda PRIVATE ${CMAKE_DL_LIBS})
 
 # Tests that need a GPU: a precondition that fails must not count as passed.

@@ -51,7 +51,8 @@ bool killed(sandbox const& box, std::string const& arguments, double seconds, st
   int status = 0;
   while (clock::now() < moment) {
     if (::waitpid(child, &status, WNOHANG) == child) {
-      exit_code = exit_code_of(status);
+      // A signal that did not come from here.
+      exit_code = WIFEXITED(status) ? exit_code_of(status) : 128;
       return false;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{2});

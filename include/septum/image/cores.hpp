@@ -3,10 +3,10 @@
 #include <septum/core/error.hpp>
 #include <septum/exec/for_each.hpp>
 #include <septum/image/components.hpp>
+#include <septum/image/detail/sort_key.hpp>
 #include <septum/image/types.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -85,12 +85,6 @@ class falling_sets {
   std::int32_t cores_ = 0;
 };
 
-/// Unsigned numbers in the order of floats that are no NaN.
-[[nodiscard]] inline std::uint32_t rank_of(float value) {
-  auto const bits = std::bit_cast<std::uint32_t>(value);
-  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-}
-
 }  // namespace detail
 
 /// The cores of a height map (row, column), numbered from 1; all other pixels are 0. As the level
@@ -131,7 +125,7 @@ class falling_sets {
       if (std::int32_t const node = nodes.data()[pixel]; node != 0)
         sets.grow(static_cast<index>(node - 1));
       else if (value > rule.above)
-        order.push_back((std::uint64_t{~detail::rank_of(value)} << 32U) |
+        order.push_back((std::uint64_t{~detail::sort_key(value)} << 32U) |
                         static_cast<std::uint64_t>(pixel));
     }
   std::sort(order.begin(), order.end());

@@ -4,6 +4,7 @@
 #include <septum/core/text.hpp>
 #include <septum/exec/for_each.hpp>
 #include <septum/image/border.hpp>
+#include <septum/image/detail/sort_key.hpp>
 #include <septum/image/types.hpp>
 
 #include <algorithm>
@@ -70,15 +71,6 @@ inline void require_finite(view<float const, 3> pixels, exec::threads threads) {
                               ", column " + std::to_string(k / pixels.extent(2)) + ", channel " +
                               std::to_string(k % pixels.extent(2)) +
                               "; replace them before normalising");
-}
-
-/// Order-preserving whole number of a finite value; -0 counts as 0.
-[[nodiscard]] inline std::uint32_t sort_key(float value) {
-  auto const bits = std::bit_cast<std::uint32_t>(value + 0.0F);
-  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-}
-[[nodiscard]] inline float value_of_sort_key(std::uint32_t key) {
-  return std::bit_cast<float>((key & 0x80000000U) != 0 ? key & 0x7FFFFFFFU : ~key);
 }
 
 /// Numbers of values by 16 bits of their sort keys.

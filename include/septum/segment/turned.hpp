@@ -48,27 +48,24 @@ void walk_turned(dihedral turn, From& source, To& turned, Visit const& visit) {
 /// lies. Takes eight times as long.
 template <class Predict>
 [[nodiscard]] ensemble_maps mean_over_turns(image const& pixels, Predict const& predict) {
-  auto const add = [](probabilities& sum, probabilities& part, dihedral turn, int first) {
-    if (first == 0) {
-      sum = part / static_cast<float>(dihedral::order);
-      return;
-    }
+  constexpr float share = 1.0F / static_cast<float>(dihedral::order);
+  auto const add = [](probabilities& sum, probabilities const& part, dihedral turn) {
     std::size_t const classes = sum.shape()[2];
     detail::walk_turned(turn, sum, part, [&](float* to, float const* from) {
-      for (std::size_t k = 0; k < classes; ++k)
-        to[k] += from[k] / static_cast<float>(dihedral::order);
+      for (std::size_t k = 0; k < classes; ++k) to[k] += share * from[k];
     });
   };
-  ensemble_maps mean;
+  auto mean = predict(pixels);
+  mean.mean *= share;
+  for (probabilities& maps : mean.nets) maps *= share;
   // Those of one extent one after the other, for which a net prepares itself once.
-  constexpr std::array elements{0, 2, 4, 6, 1, 3, 5, 7};
+  constexpr std::array elements{2, 4, 6, 1, 3, 5, 7};
   for (int const element : elements) {
     dihedral const turn{element};
-    auto part = predict(turned_image(pixels, turn));
-    mean.nets.resize(part.nets.size());
-    add(mean.mean, part.mean, turn, element);
+    auto const part = predict(turned_image(pixels, turn));
+    add(mean.mean, part.mean, turn);
     for (std::size_t net = 0; net < part.nets.size(); ++net)
-      add(mean.nets[net], part.nets[net], turn, element);
+      add(mean.nets[net], part.nets[net], turn);
   }
   return mean;
 }
